@@ -16,7 +16,7 @@ from bench.figures import Budget, Figure
 from bench.processes import memory_mb
 from bench.scene import performance, undisturbed
 from sideman.core.events import NoteOff, NoteOn
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.service.service import THREAD_SWITCH_S
 

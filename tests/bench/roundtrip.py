@@ -28,7 +28,8 @@ from bench.scene import SEED, performance
 from sideman.core.events import EventSent, MidiEvent, NoteOff, NoteOn, Report, encode
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import PortRequest
-from sideman.playing.inbox import Arrival, Inbox
+from sideman.playing.inbox import Inbox
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.service.service import prepare_interpreter
 

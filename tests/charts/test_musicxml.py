@@ -179,7 +179,7 @@ def test_the_part_of_a_transposing_instrument_is_read_as_it_sounds() -> None:
     ("data", "message"),
     [
         (b"<score-partwise>", "not XML that can be read"),
-        (b"<opus/>", "'opus' is no score"),
+        (b"<opus/>", "this is no score"),
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><score-partwise/>', "defines entities"),
         (score(bar(rest())), "no chord symbols in it"),
         (score(bar(harmony("C", "Tristan"), rest())), "bar 1: 'Tristan' is no kind"),

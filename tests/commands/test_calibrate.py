@@ -20,7 +20,7 @@ from sideman.config.yaml import edit_yaml, parse_yaml, set_keys
 from sideman.core.errors import ConfigError, Unavailable
 from sideman.core.events import NoteOn
 from sideman.midi.decoder import MidiDecoder
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from support.fakes import FakeClock, hanging_notes
 
 

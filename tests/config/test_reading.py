@@ -102,6 +102,16 @@ def test_a_reload_finds_what_differs(home: Path) -> None:
     assert read(*answer_lines(changes)) == changes
 
 
+def test_a_reload_of_what_holds_changes_nothing(home: Path) -> None:
+    """Guards against: a key that nothing shows, or a list, which seems changed after its way into the process."""
+    config = home / ".config" / "sideman" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("control: {osc: 9000, osc_key: only-we-know-it-2}\nmidi: {input: [Keystep, Digitakt]}\n")
+    sources = SettingsSources(None, None, {})
+    changes = ChangesJob(written_settings(sources.read()), sources).perform()
+    assert (changes.values, changes.restart_keys) == ({}, ())
+
+
 ATTACKS = {
     "open a file": "open('/etc/passwd').read()",
     "write a file": "open({own!r}, 'w').write('x')",

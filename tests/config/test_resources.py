@@ -159,7 +159,7 @@ def test_a_relative_chart_path_starts_at_the_configuration(tmp_path: Path, monke
     ("name", "content", "error", "message"),
     [
         ("wrong.txt", b"| C7 | Hm |", UnreadableInput, "wrong.txt, bar 2: 'Hm'"),
-        ("empty.txt", b"# nothing\n", UnreadableInput, "empty.txt: no chords"),
+        ("empty.txt", b"# nothing\n", UnreadableInput, "empty.txt: this is no chart"),
         ("binary.txt", b"\xff\xfe\x00", UnreadableInput, "binary.txt: not text"),
         ("gone.txt", None, NoSuchInput, "gone.txt: no such file"),
     ],

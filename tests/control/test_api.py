@@ -471,3 +471,25 @@ def test_a_controller_gets_the_action_it_requests(caplog: pytest.LogCaptureFixtu
     scene.api.perform_action("nonsense", "1")
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "no such preset" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("passwd", "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"),
+        ("key", "-----BEGIN KEY-----\nhunter2hunter2hunter2\n-----END KEY-----\n"),
+        ("script", "cat secret | grep hunter2 | sort\n"),
+        ("notes.txt", "title: hunter2\npassword: hunter2\n"),
+        ("fonts.xml", "<?xml version='1.0'?>\n<hunter2><password>hunter2</password></hunter2>\n"),
+        ("page.html", "<html>hunter2</html>"),
+        ("song.mid", "MThd hunter2 hunter2 hunter2"),
+    ],
+)
+def test_an_error_quotes_no_file_that_is_not_a_chart(tmp_path: Path, name: str, secret: str) -> None:
+    """Guards against: a program that reads its user's secrets by asking for them as a chart."""
+    file = tmp_path / name
+    file.write_text(secret)
+    with pytest.raises(SidemanError) as refusal:
+        control_scene().ask("set", key="chart.file", value=str(file))
+    quoted = str(refusal.value).replace(str(file), "")
+    assert not any(word in quoted for word in ("hunter2", "root", "BEGIN", "password"))

@@ -241,3 +241,27 @@ def test_many_reports_are_processed_in_pieces() -> None:
         assert 0 < len(scene.reports) < 1200
         assert hub.wakes_at(5.0) == 5.0
     assert not scene.reports
+
+
+def test_of_many_presets_the_last_counts(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Guards against: minutes of reading presets after somebody has played with the program changes, and no panic."""
+    done, second = list[tuple[str, str]](), 0.0
+    monkeypatch.setattr("time.monotonic", lambda: second)
+    scene = control_scene()
+    monkeypatch.setattr(scene.api, "perform_action", lambda *asked: done.append(asked))
+    scene.reports.clear()
+    with closing(ControlHub(scene.api, scene.feed, scene.reports, Endpoints())) as hub:
+        scene.reports.append(ActionRequested("preset", "first"))
+        hub.serve(second)
+        assert done == [("preset", "first")]
+        scene.reports.extend(ActionRequested("preset", str(number)) for number in range(400))
+        scene.reports.extend([ActionRequested("keep"), ActionRequested("preset", "last")])
+        hub.serve(second)
+        assert len(done) == 1  # a pause
+        while hub.wakes_at(second) < math.inf:
+            second = hub.wakes_at(second)
+            hub.serve(second)
+        assert done[1:] == [("keep", ""), ("preset", "last")]
+        assert "400 actions by controllers were overtaken" in caplog.text
+        scene.reports.append(ActionRequested("preset", "too late"))
+    assert done[-1] == ("preset", "last")

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,8 +26,11 @@ from sideman.control.osc import OscPort, OscServer
 from sideman.control.protocol import REQUESTS
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
 from sideman.core.actions import Panic
-from sideman.core.errors import Unavailable
+from sideman.core.errors import ConfigError, SidemanError, Unavailable
 from sideman.core.events import SetMode
+from sideman.core.settings.resolve import WrittenValue, resolve_settings
+from sideman.core.settings.schema import KEYS, is_live, settings_line
+from sideman.core.settings.written import setting_to_json
 from support.control import ControlScene, control_scene
 from support.processes import TIMEOUT_S, running_daemon
 
@@ -33,11 +38,11 @@ from support.processes import TIMEOUT_S, running_daemon
 class Surface:
     """A control surface, which sends messages to the port and takes the replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str | None = None) -> None:
         self.scene: ControlScene = control_scene()
-        self.port = OscPort("127.0.0.1", 0)
+        self.port = OscPort("127.0.0.1", 0, key)
         self.port_number: int = self.port.socket.getsockname()[1]
-        self.osc = OscServer(self.port, self.scene.api.answer, lambda: None)
+        self.osc = OscServer(self.port, self.scene.api.answer_guest, lambda: None)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(TIMEOUT_S)
 
@@ -50,6 +55,15 @@ class Surface:
         """The reply, which must be there: its address and arguments."""
         (reply,) = OscPacket(self.socket.recv(1 << 16)).messages
         return reply.message.address, reply.message.params
+
+    def answer_bytes(self) -> int:
+        """How many bytes wait for the surface."""
+        self.socket.setblocking(False)
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                count += len(self.socket.recv(1 << 16))
+        return count
 
     def close(self) -> None:
         """Close both ends."""
@@ -72,6 +86,159 @@ def surface(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surface]:
     monkeypatch.setattr("time.monotonic", lambda: 0.0)
     with closing(Surface()) as made:
         yield made
+
+
+SECRET = "root:x:0:0:hunter2"
+KEY = "a-key-of-my-own"
+
+
+@pytest.fixture
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that only the daemon may read, in its current folder; and a chart of the musician's, called `mine`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    charts = tmp_path / "config" / "sideman" / "charts"
+    charts.mkdir(parents=True)
+    (charts / "mine.chart").write_text("| Eb7 |")
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "mine").write_text(SECRET)
+    (charts / "sub").mkdir()
+    (charts / "sub" / "secret.chart").write_text(SECRET)
+    return tmp_path / "secret"
+
+
+def test_no_file_is_opened_for_a_sender(surface: Surface, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: any user of the machine who has the daemon open a file with its rights and quote it."""
+    opened: list[object] = []
+    monkeypatch.setattr("sideman.config.sources.read_chart", lambda path, *_: opened.append(path))
+    up = os.path.relpath(secret, secret.parent / "config" / "sideman" / "charts")
+    names = [
+        str(secret),
+        "secret",
+        "./secret",
+        up,
+        "~/secret",
+        "sub/secret",
+        "secret#1",
+        f"{up}#1",
+        "..",
+        ".",
+        "#",
+        "mine/",
+    ]
+    for name in [*names, f"file://{secret}", f"/proc/self/cwd/{secret.name}", f"mine.chart/../{up}"]:
+        for address, arguments in (
+            ("/sideman/chart/file", (name,)),
+            ("/sideman/set", ("chart.file", name)),
+            ("/sideman/set", ("chart", f"{{file: '{name}'}}")),
+            ("/sideman/set", ("chart", f"{{transpose: 1, file: '{name}'}}")),
+        ):
+            surface.send(address, *arguments)
+            assert surface.reply()[0] == "/sideman/error"
+    assert not opened
+    assert not surface.scene.commands
+
+
+def test_a_chart_is_chosen_by_its_name(surface: Surface, secret: Path) -> None:
+    """Guards against: a pad that cannot change the tune, or a file in the daemon's folder in place of the chart."""
+    surface.send("/sideman/chart/file", "mine")
+    assert surface.scene.api.settings_api.chart.text() == "| Eb7 |"
+    assert surface.scene.api.settings.chart.file == str(secret.parent / "config/sideman/charts/mine.chart")
+    surface.send("/sideman/chart/file", "null")
+    assert surface.scene.api.settings.chart.file is None
+
+
+def test_every_live_setting_with_a_path_is_known() -> None:
+    """Guards against: a new setting that names a file and lets every user of the machine have it read."""
+    texts = {name for name, key in KEYS.items() if is_live(name) and "path" in key.value_type.allowed}
+    assert texts == {"chart.file"}
+
+
+def test_no_error_quotes_a_preset_or_the_configuration(surface: Surface, secret: Path) -> None:
+    """Guards against: a password that stands in a configuration and is sent to any user of the machine."""
+    presets = secret.parent / "config" / "sideman" / "presets"
+    presets.mkdir()
+    (presets / "wrong.yaml").write_text(f"play.gate: {SECRET!r}")
+    (presets.parent / "config.yaml").write_text(f"control:\n  osc_key: {SECRET!r}")
+    for message_sent in (("/sideman/preset", "wrong"), ("/sideman/reload",), ("/sideman/preset", str(secret))):
+        surface.send(*message_sent)
+        address, (_, text) = surface.reply()
+        assert address == "/sideman/error"
+        assert "hunter2" not in text
+
+
+def test_the_configuration_is_not_written_for_a_sender(surface: Surface) -> None:
+    """Guards against: any user of the machine who changes what the pedals do after the next start."""
+    surface.send("/sideman/learn", "play.gate", "", 1)
+    assert "only the control socket" in surface.reply()[1][1]
+    assert not surface.scene.commands
+
+
+def test_two_daemons_do_not_answer_each_other(surface: Surface) -> None:
+    """Guards against: two daemons that answer each other for ever, and answers to what is no request at all."""
+    for verb in ("error", "reply", "dance", "", "set/"):
+        surface.send(f"/sideman/{verb}", "set", "no such key")
+    surface.send("/sideman")
+    surface.send("/sideman/error/x/y", 1)
+    assert surface.answer_bytes() == 0
+
+
+def test_answers_are_not_many_times_larger_than_requests(surface: Surface) -> None:
+    """Guards against: a daemon that multiplies a flood of small packets."""
+    surface.send("/sideman/get")
+    assert surface.answer_bytes() < 200
+    for _ in range(60):
+        surface.socket.sendto(message("/sideman/status"), ("127.0.0.1", surface.port_number))
+    surface.osc.serve(0.0)
+    assert 1000 < surface.answer_bytes() < 1 << 14
+
+
+def test_a_key_keeps_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a key that is asked for only now and then, or that the daemon gives away."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    with closing(Surface(KEY)) as surface:
+        for part in ("", "/", "/another-key-", f"/{KEY[:-1]}", f"/{KEY}x", f"//{KEY}", "/\xe9", f"/{KEY.upper()}"):
+            for rest in ("/status", "/panic", "/play/gate", "/dance"):
+                surface.send(f"/sideman{part}{rest}", 1.0)
+        surface.send(f"/sideman/panic/{KEY}", 1)
+        surface.send(f"/{KEY}/sideman/panic", 1)
+        assert not surface.scene.commands
+        assert surface.answer_bytes() == 0
+        surface.send(f"/sideman/{KEY}/panic")
+        surface.send(f"/sideman/{KEY}/play/gate", 0.5)
+        assert len(surface.scene.commands) == 2
+        surface.socket.settimeout(TIMEOUT_S)
+        surface.send(f"/sideman/{KEY}/status")
+        address, (name, _) = surface.reply()
+        assert (address, name) == ("/sideman/reply", "status")
+
+
+def test_the_key_is_never_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """Guards against: a key in the log, in the status, in an error, in a take or in the saved state."""
+    scene = control_scene(control__osc_key=KEY)
+    assert scene.api.settings.control.osc_key == KEY
+    shown = [scene.ask("get", key="control.osc_key"), scene.ask("get"), scene.ask("status")]
+    shown.append(settings_line([("control.osc_key", KEY)]))
+    shown.append(setting_to_json("control.osc_key", KEY))
+    for value in (KEY, KEY + "!", [KEY], {KEY: KEY}):
+        with pytest.raises(SidemanError) as refusal:
+            scene.ask("set", key="control.osc_key", value=value)
+        shown.append(str(refusal.value))
+    for wrong in (KEY + "!", KEY[:11], f"x {KEY}", [KEY]):
+        with pytest.raises(ConfigError) as problem:
+            resolve_settings([{"control.osc_key": WrittenValue(wrong, "test")}])
+        shown.append(str(problem.value))
+    assert KEY[:11] not in repr(shown) + caplog.text
+
+
+def test_without_a_key_only_this_machine_is_answered(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a daemon that sends what a forger wants to the machine whose address was forged."""
+    answered = list[object]()
+    monkeypatch.setattr(surface.osc, "_socket", SimpleNamespace(sendto=lambda _data, to: answered.append(to[0])))
+    senders = ["192.0.2.1", "::1", "fe80::1%eth0", "::ffff:192.0.2.1", "::ffff:127.0.0.1", "127.9.9.9"]
+    for sender in senders:
+        surface.osc._handle_message("/sideman/status", (), (sender, 9000))
+    assert answered == ["::1", "::ffff:127.0.0.1", "127.9.9.9"]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +285,6 @@ def test_get_and_status_are_answered_and_mistakes_reported(surface: Surface) -> 
     address, (name, text) = surface.reply()
     assert (address, name) == ("/sideman/error", "set")
     assert "allowed is a number from 0 to 5" in text
-    surface.send("/sideman/dance")
-    assert "no such request" in surface.reply()[1][1]
     surface.send("/sideman/watch")
     assert surface.reply()[1] == ["watch", "watch: only on the control socket"]
 

@@ -26,7 +26,7 @@ from sideman.core.events import (
     Report,
     encode,
 )
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import MAX_SLEEP_S, WAKE_AHEAD_S, Player
 from sideman.render.midi_file import TICKS_PER_BEAT, midi_file_bytes
 from support.fakes import FakeClock, RecordingOutput, hanging_notes, note_ons, performance, play_on_fake_clock

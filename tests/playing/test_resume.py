@@ -27,7 +27,7 @@ from sideman.core.events import (
 )
 from sideman.core.turns import MODE_NAMES
 from sideman.playing.assembly import resumed_engine, state_of
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player, Remembered
 from sideman_models.music.values import TICKS_PER_QUARTER
 from support.fakes import FakeClock, RecordingOutput, classic_bundle, performance

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import math
+import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -325,6 +328,29 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     assert left == ([130] if forced else [])
 
 
+def test_a_signal_does_not_wait_for_the_main_thread() -> None:
+    """Guards against: a panic or an end that waits while the main thread writes to a slow disk, or reads a chart."""
+    handled, done = list[int](), threading.Event()
+
+    def handle(number: int) -> None:
+        handled.append(number)
+        if len(handled) == 2:
+            done.set()
+
+    with closing(Wakeup()) as wakeup, wakeup.catch_signals(handle):
+        library = ctypes.CDLL(None)  # while it waits here, Python runs no handler in this thread
+        read, write = os.pipe()
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        threading.Thread(target=lambda: (done.wait(TIMEOUT_S), os.write(write, b"!"))).start()
+        while library.poll((ctypes.c_short * 4)(read, 0, 1, 0), 1, int(1000 * TIMEOUT_S)) < 0:
+            pass  # a signal ends the wait
+        assert handled == [signal.SIGUSR1, signal.SIGTERM]
+        os.close(read)
+        os.close(write)
+    assert not any(thread.name == "signals" for thread in threading.enumerate())
+
+
 def test_a_wake_up_during_a_read_is_not_lost() -> None:
     """Guards against: a pedal's preset that takes effect a second late, because a bar ended at the same moment."""
 
@@ -338,7 +364,7 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
         reader = wakeup._reader
         wakeup.wake()
         wakeup._reader = Meanwhile()  # type: ignore[assignment]
-        wakeup.read()
+        wakeup.clear()
         wakeup._reader = reader
         wakeup.wake()
         assert select.select([wakeup], [], [], 0)[0] == [wakeup]

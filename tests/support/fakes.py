@@ -16,7 +16,7 @@ from sideman.core.events import BarPlayed, ChangeSettings, Command, MidiEvent, R
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
 from sideman.playing.assembly import Performance, make_network
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman_models.music.context import FEATURES, ContextFeatures, RowIndices
 from sideman_models.music.values import IntervalRange, Value, Vocabulary
@@ -103,7 +103,7 @@ class FakeClock:
 
     def wait(self, until: float) -> Arrival | None:
         """Jump."""
-        if self.arrivals and self.arrivals[0].second <= until:
+        if self.arrivals and self.arrivals[0].second <= until and self.second < until:
             arrival = self.arrivals.pop(0)
             self.second = max(self.second, arrival.second) + self.oversleeps()
             return arrival

@@ -13,7 +13,7 @@ from sideman.core.engine import Engine
 from sideman.core.events import Command, MidiEvent, Report
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder

@@ -10,10 +10,13 @@ from pathlib import Path
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.files import read_file
+from sideman_models.errors import ChordError
 from sideman_models.limits import CHART, CHART_TEXT
+from sideman_models.music.harmony import parse_chord
 
 IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
 """How a link of iReal Pro begins. It stands here so that a chart of another format is recognised without its reader."""
+_PROBE_LENGTH = 2000
 _SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml")
 
 
@@ -49,10 +52,34 @@ def read_chart(
     elif len(text) > CHART_TEXT.bytes:
         raise ChartError(f"{path}: larger than {CHART_TEXT.size_text}; is it the right file?")
     else:
-        chart = parse_changes(text, meter, str(path))
+        try:
+            chart = parse_changes(text, meter, str(path))
+        except ChartError:
+            if _has_chords(text):
+                raise
+            raise ChartError(f"{path}: this is no chart, such as | Dm7 | G7 | Cmaj7 | % |") from None
     if song is not None:
         raise ChartError(f"{path}: it has one song and is no playlist: leave out '#{song}'")
     return chart
+
+
+def _has_chords(text: str) -> bool:
+    """Whether a text with a mistake is a chart: a third of its first words are chords or signs.
+
+    Nothing else is quoted in an error: a file that is no chart may be a secret.
+    """
+    words = [word for word in re.split(r"[\s|:]+", text[:_PROBE_LENGTH]) if word]
+    return sum(map(_is_symbol, words)) * 3 > len(words)
+
+
+def _is_symbol(word: str) -> bool:
+    if word in ("%", "%%", "/", ".", "N.C."):
+        return True
+    try:
+        parse_chord(word)
+    except ChordError:
+        return False
+    return True
 
 
 def _decode_text(data: bytes, path: Path) -> str:

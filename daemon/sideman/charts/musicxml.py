@@ -62,7 +62,7 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     title = root.findtext("work/work-title") or root.findtext("movement-title") or ""
     composer = next((each.text or "" for each in root.iter("creator") if each.get("type") == "composer"), "")
     if root.tag != "score-partwise":
-        raise ChartError(f"{source}: {root.tag[:50]!r} is no score; save it as MusicXML, part by part (score-partwise)")
+        raise ChartError(f"{source}: this is no score; save it as MusicXML, part by part (score-partwise)")
     part = next((part for part in root.iter("part") if next(part.iter("harmony"), None) is not None), None)
     if part is None:
         raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")

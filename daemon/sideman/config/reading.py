@@ -113,8 +113,12 @@ Job = ChangesJob | ChartJob
 
 
 def written_settings(settings: Settings, names: Sequence[str] = tuple(KEYS)) -> WrittenSettings:
-    """Return the values of these keys as JSON."""
-    return {name: setting_to_json(name, value_of(settings, name)) for name in names}
+    """Return the values of these keys as JSON, secrets too: the process reads them in the configuration, anyway."""
+    values = {name: value_of(settings, name) for name in names}
+    return {
+        name: value if KEYS[name].value_type.is_secret else setting_to_json(name, value)
+        for name, value in values.items()
+    }
 
 
 def encode_job(job: Job) -> bytes:

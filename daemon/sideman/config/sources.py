@@ -25,7 +25,10 @@ from sideman_models.text import closest
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATH_KEYS = ("chart.file", "model.bundle")
-"""In a file, a relative path in these keys starts at the folder of that file."""
+"""In a file, a relative path in these keys starts at the folder of that file.
+
+While it plays, only `chart.file` can be changed, by OSC only to the name of a chart (`chart_by_name`).
+"""
 
 
 class SettingsSources(Struct, frozen=True):
@@ -182,6 +185,21 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
         return resources.expand_user(split_song(named)[0]), None
     hint = _available_hint(named, *CHARTS)
     raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {hint}")
+
+
+def chart_by_name(named: str | None) -> str | None:
+    """Return the path of the chart, or of the song in a chart, that has this name in one of the folders of charts.
+
+    Not even a file of that name in the current folder counts, and the path is returned so that none comes between. None
+    and a link with the music in it stay as they are. Raises NoSuchInput.
+    """
+    if named is None or IREAL_LINK.match(named):
+        return named
+    for name, song in ((named, None), split_song(named)):
+        found = resources.find_resource(CHARTS[0], name, *CHARTS[1:])
+        if found is not None:
+            return f"{found}#{song}" if song else str(found)
+    raise NoSuchInput(f"chart.file: no chart of that name; {_available_hint(named, *CHARTS)}")
 
 
 def _available_hint(name: str, kind: str, *suffixes: str) -> str:

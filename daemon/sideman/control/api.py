@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import asdict
 
 from sideman.config.reading import Changes, ChangesJob, ChartJob, written_settings
-from sideman.config.sources import SettingsSources, read_preset, write_binding
+from sideman.config.sources import SettingsSources, chart_by_name, read_preset, write_binding
 from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
@@ -26,7 +26,7 @@ from sideman.control.readings import Pending, Steps, plain_error, read_here
 from sideman.core import events
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
-from sideman.core.errors import ConfigError, SidemanError, UsageError
+from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import settings_difference, with_layer
@@ -91,6 +91,12 @@ class ControlApi(Struct, dict=True):
         for action in ACTIONS.values():
             if action.command is not None:
                 self._handlers[REQUESTS[action.name]] = partial(lambda command, _: self.put(command), action.command)
+        self._guest_handlers: dict[type[Request], Callable[[Any], object]] = {
+            protocol.GetRequest: self._get_one,
+            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value, by_name=True),
+            protocol.LearnRequest: self._learn_unwritten,
+        }
+        self._logged_for_guests = ""  # the last error that a guest was not given
 
     @property
     def settings(self) -> Settings:
@@ -108,12 +114,44 @@ class ControlApi(Struct, dict=True):
         with contextlib.suppress(SidemanError):
             self.settings_api.last_preset = name, read_preset(name)
 
-    def answer(self, request: Request) -> object:
+    def answer_guest(self, request: Request) -> object:
+        """Answer someone who may ask for music, but not have our files read, shown or written: a sender of OSC.
+
+        Charts are named, never given as a path; no error quotes a preset or the configuration; nothing is written into
+        the configuration.
+        """
+        try:
+            result = self.answer(request, self._guest_handlers.get(type(request)))
+        except SidemanError as error:
+            raise self._error_for_guest(request, error) from None
+        if not isinstance(result, Pending):
+            return result
+        pending = Pending()
+        result.then(
+            lambda outcome: pending.finish(
+                self._error_for_guest(request, outcome) if isinstance(outcome, SidemanError) else outcome
+            )
+        )
+        return pending
+
+    def _error_for_guest(self, request: Request, error: SidemanError) -> SidemanError:
+        """Return `error` without what it quotes of a preset or the configuration; that is logged."""
+        if not isinstance(request, protocol.PresetRequest | protocol.ReloadRequest) or not isinstance(
+            error, ConfigError | UnreadableInput
+        ):
+            return error
+        name, text = request.__struct_config__.tag, str(error)
+        if text != self._logged_for_guests:
+            self._logged_for_guests = text
+            _log.warning("%s: %s", name, text)
+        return type(error)(f"{name}: there is a mistake in what was to be read; the log of sideman says which")
+
+    def answer(self, request: Request, handler: Callable[[Any], object] | None = None) -> object:
         """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason.
 
-        The result is `Pending` if files have to be read first.
+        The result is `Pending` if files have to be read first. `handler` does it in place of the usual one.
         """
-        name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
+        name, handler = request.__struct_config__.tag, handler or self._handlers.get(type(request))
         if handler is None:
             raise UsageError(f"{name}: only on the control socket")
         try:
@@ -209,6 +247,16 @@ class ControlApi(Struct, dict=True):
             self._mode_before_mute = None
         return protocol.MuteResult(mute)
 
+    def _get_one(self, request: protocol.GetRequest) -> object:
+        if request.key is None:
+            raise UsageError("get: name a setting; only the control socket gives all of them")
+        return self.settings_api.describe(request.key)
+
+    def _learn_unwritten(self, request: protocol.LearnRequest) -> protocol.LearnResult:
+        if request.write:
+            raise UsageError("learn: only the control socket may write into the configuration")
+        return self._learn(request)
+
     def _learn(self, request: protocol.LearnRequest) -> protocol.LearnResult:
         self._writes_learned = request.write and not request.cancel
         if request.cancel:
@@ -281,12 +329,16 @@ class SettingsApi(Struct):
         }
         return infos if key is None else infos[key]
 
-    def set(self, key: str, value: object) -> protocol.ChangedValues | Steps:
+    def set(self, key: str, value: object, *, by_name: bool = False) -> protocol.ChangedValues | Steps:
         """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group.
 
-        Steps if another chart has to be read for it.
+        Steps if another chart has to be read for it. With `by_name` no path is accepted: `chart.file` has to be the
+        name of a chart.
         """
         layer, wanted = self._with_value(key, value)
+        if by_name and "chart.file" in layer:
+            layer = {**layer, "chart.file": WrittenValue(chart_by_name(wanted.chart.file), "set")}
+            wanted = with_layer(self.settings, layer, reads_chart=False)
         changed = {bindings_key_of(name) or name for name in layer}
         if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
             raise ConfigError(f"{fixed[0]}: cannot be changed while it plays; start sideman again to change it")

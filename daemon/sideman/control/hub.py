@@ -23,10 +23,13 @@ from sideman.control.protocol import Event
 from sideman.control.readings import Readings
 from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
+from sideman.control.tally import Tally
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
+ACTION_PAUSE_S = 0.1
+"""From one action that a controller asks for to the next; both read files."""
 _PUBLISHED = {"published": True}  # marks log lines that clients also get as events
 
 _log = logging.getLogger(__name__)
@@ -57,7 +60,10 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
             except OSError as error:
                 _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
         if control.osc is not None:
-            osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc)))
+            osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc, control.osc_key)))
+            if not osc.is_local and control.osc_key is None:
+                reach = "everybody who reaches it can control sideman; only this machine gets answers"
+                _log.warning("control.osc_host: %s: no control.osc_key is set: %s", control.osc_host, reach)
         yield Endpoints(listener, osc)
 
 
@@ -76,6 +82,9 @@ class ControlHub(Struct, dict=True):
 
     def __post_init__(self) -> None:
         self._socket_server: ControlServer | None = None
+        self._requested: dict[str, str] = {}  # actions with their arguments, by controllers; the last of each counts
+        self._next_action_s = -math.inf
+        self._overtaken = Tally(_log, "%s actions by controllers were overtaken by newer ones")
         readings = Readings(self.yield_to_player)
         self.api.read_files = readings.perform
         self._servers: list[ControlServer | OscServer | Readings] = [readings]
@@ -84,7 +93,7 @@ class ControlHub(Struct, dict=True):
             self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)
             self._servers.append(self._socket_server)
         if osc is not None:
-            self._servers.append(OscServer(osc, answer, self.yield_to_player))
+            self._servers.append(OscServer(osc, self.api.answer_guest, self.yield_to_player))
 
     @property
     def has_watchers(self) -> bool:
@@ -100,25 +109,37 @@ class ControlHub(Struct, dict=True):
         """Return the second when `serve` has something to do even if the selector reports nothing."""
         if len(self.reports) > _MAX_REPORTS:
             return now
+        next_action_s = self._next_action_s if self._requested else math.inf
         feed_wakes_at = self.feed.wakes_at(now) if self.has_watchers else math.inf
-        return min([feed_wakes_at, *(server.wakes_at() for server in self._servers)])
+        return min([feed_wakes_at, next_action_s, *(server.wakes_at() for server in self._servers)])
 
     def serve(self, now: float) -> None:
         """Distribute reports, send events and answer requests."""
         events = list(self._process_reports())
         if self._socket_server is not None and self.has_watchers:
             self._socket_server.publish([*events, *self.feed.timed_events(now)])
+        self._perform_action(now)
         for server in self._servers:
             server.serve(now)
         self.feed.set_watched(watched=self.has_watchers)
 
     def close(self) -> None:
-        """Distribute the last reports and close all connections."""
+        """Distribute the last reports and close all connections. What was asked for and not begun is left out."""
         while self.reports:
             list(self._process_reports())
         for server in self._servers:
             server.close()
         self.feed.set_watched(watched=False)
+
+    def _perform_action(self, now: float) -> None:
+        """Do what a controller has asked for, one thing at a time, with a pause after each."""
+        self._overtaken.log(now)
+        if not self._requested or now < self._next_action_s:
+            return
+        action = next(iter(self._requested))
+        self.yield_to_player()
+        self._next_action_s = now + ACTION_PAUSE_S
+        self.api.perform_action(action, self._requested.pop(action))
 
     def _process_reports(self) -> Iterator[Event]:
         watched = self.has_watchers
@@ -137,6 +158,7 @@ class ControlHub(Struct, dict=True):
                 case ModeChanged(mode):
                     _log.info("play.mode is %s", mode, extra=_PUBLISHED)
                 case ActionRequested(action, argument) if action != "learned":
-                    self.api.perform_action(action, argument)
+                    self._overtaken.count += self._requested.pop(action, None) is not None
+                    self._requested[action] = argument
             if watched:
                 yield from self.feed.report_events(report)

@@ -2,13 +2,19 @@
 """The OSC server: the same requests as OSC messages, such as `/sideman/play/temperature 1.2` or `/sideman/mode trade`.
 
 It runs in the main thread, with the limits of the control socket: in a round a limited number of messages is answered,
-and the system drops what comes beyond that. Messages that are not understood are ignored. This is the only
-module that imports python-osc.
+and the system drops what comes beyond that. This is the only module that imports python-osc.
+
+UDP does not say who has sent a packet: every user of the machine can, and over a network the sender's address may be
+forged. So requests are those of a guest (`ControlApi.answer_guest`). With `control.osc_key` a message without the key
+is ignored. Without a key, only this machine gets answers. What is no request, such as the answer of another program, is
+never answered: two daemons would answer each other for ever.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
+import ipaddress
 import logging
 import math
 import selectors
@@ -24,20 +30,26 @@ from sideman.control.codec import encode_json, make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.readings import Pending
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
+from sideman.control.tally import Tally
 from sideman.core.errors import SidemanError, Unavailable
+from sideman.core.settings.schema import GROUPS
 
 PREFIX = "sideman"
 _MAX_DATAGRAM_BYTES = 1 << 16
+_MAX_ERROR_LENGTH = 300
+_MAX_ANSWER_BYTES = 1 << 14  # in a round
 _FLOAT32_DIGITS = 7  # the decimal digits that a float of 32 bits holds
+
+_log = logging.getLogger(__name__)
 
 
 class OscPort:
-    """An open UDP port: `port` at `host`; 0 takes a free one.
+    """An open UDP port: `port` at `host`; 0 takes a free one. Each message has to give `key`, unless that is None.
 
     Raises Unavailable if python-osc is not installed or the port cannot be opened.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, key: str | None = None) -> None:
         try:
             from pythonosc.osc_message_builder import OscMessageBuilder
             from pythonosc.osc_packet import OscPacket
@@ -45,7 +57,7 @@ class OscPort:
             raise Unavailable("control.osc: python-osc is not installed; it comes with sideman[osc]") from None
         # The library writes a line to the log for every wrong message.
         logging.getLogger().addFilter(lambda record: "pythonosc" not in record.pathname)
-        self.packet, self.builder = OscPacket, OscMessageBuilder
+        self.packet, self.builder, self.key = OscPacket, OscMessageBuilder, key
         try:
             family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self.socket = socket.socket(family, kind, proto)
@@ -57,6 +69,11 @@ class OscPort:
         except OSError as error:
             self.socket.close()
             raise Unavailable(f"control.osc: port {port} of {host}: {error.strerror or error}") from None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the port."""
+        return _is_local(self.socket.getsockname())
 
     def close(self) -> None:
         """Close the port."""
@@ -75,6 +92,8 @@ class OscServer:
         self._handle = handle
         self._yield_to_player = yield_to_player
         self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
+        self._answer_bytes_left = _MAX_ANSWER_BYTES
+        self._keyless = Tally(_log, "control.osc: %s messages without the right key were ignored")
         self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # address, arguments, sender
         self.selector = selectors.DefaultSelector()  # of the port, while requests are left
         self.selector.register(self._socket, selectors.EVENT_READ)
@@ -85,9 +104,11 @@ class OscServer:
 
     def serve(self, now: float) -> None:
         """Answer what has come, for a bounded time. It raises nothing, whatever is sent."""
+        self._keyless.log(now)
         listened = self._requests_left > 0
         if now >= self._round_end_s:
             self._round_end_s, self._requests_left = now + ROUND_S, REQUESTS_PER_ROUND
+            self._answer_bytes_left = _MAX_ANSWER_BYTES
         began = time.monotonic()
         while self._requests_left > 0 and (self._messages or self._receive_packet()):
             if self._messages:
@@ -124,8 +145,9 @@ class OscServer:
         return True
 
     def _handle_message(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
-        named = _name_and_fields(address, [_plain_number(argument) for argument in arguments])
-        if named is None:
+        words = self._words_of(address)
+        named = _name_and_fields(words, [_plain_number(argument) for argument in arguments])
+        if named is None or named[0] not in REQUESTS:
             return
         name, fields = named
         try:
@@ -139,27 +161,53 @@ class OscServer:
 
     def _reply(self, name: str, outcome: object, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
         if isinstance(outcome, SidemanError):
-            kind, text = "error", str(outcome)
+            kind, text = "error", str(outcome)[:_MAX_ERROR_LENGTH]
         elif REQUESTS[name].osc_replies:
             kind, text = "reply", encode_json(outcome).decode()
         else:
+            return
+        if self._port.key is None and not _is_local(sender):
             return
         message = self._port.builder(f"/{PREFIX}/{kind}")
         with contextlib.suppress(OSError, ValueError):  # the client is gone, or the text is too long for a datagram
             message.add_arg(name)
             message.add_arg(text)
-            self._socket.sendto(message.build().dgram, sender)
+            dgram = message.build().dgram
+            if len(dgram) <= self._answer_bytes_left:
+                self._answer_bytes_left -= len(dgram)
+                self._socket.sendto(dgram, sender)
+
+    def _words_of(self, address: str) -> list[str]:
+        """Return the parts of an address after the prefix and the key; none if it is not for us."""
+        match address.split("/"):
+            case ["", prefix, *words] if prefix == PREFIX:
+                pass
+            case _:
+                return []
+        if self._port.key is None:
+            return words
+        given, key = (word.encode() for word in (words[0] if words else "", self._port.key))
+        if hmac.compare_digest(given, key):
+            return words[1:]
+        self._keyless.count += 1
+        return []
 
 
-def _name_and_fields(address: str, arguments: list[object]) -> tuple[str, dict[str, object]] | None:
-    """Return the request of a message; None if it is not for us, or if it says that a button was released.
+def _is_local(address: Any) -> bool:  # noqa: ANN401 - an address as sockets have them
+    """Whether `address` is of this machine alone. An IPv4 address may be written as an IPv6 one."""
+    ip = ipaddress.ip_address(address[0].partition("%")[0])
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def _name_and_fields(words: list[str], arguments: list[object]) -> tuple[str, dict[str, object]] | None:
+    """Return the request of a message; None if it is none, or if it says that a button was released.
 
     OSC clients send 1 and 0 for true and false.
     """
-    match address.split("/"):
-        case ["", prefix, group, key] if prefix == PREFIX and arguments:
+    match words:
+        case [group, key] if group in GROUPS and arguments:
             return "set", {"key": f"{group}.{key}", "value": arguments[0]}
-        case ["", prefix, name] if prefix == PREFIX:
+        case [name]:
             kind = REQUESTS.get(name, Request)
             types = {field.name: field.type for field in struct_fields(kind)}
             fields = dict(zip(request_fields(kind), arguments, strict=False))

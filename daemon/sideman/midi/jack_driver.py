@@ -233,7 +233,7 @@ class JackPort:
                 next_s, periods = next_s + period_s, periods - 1
             time.sleep(min(max(next_s - now, 0.0), _MAX_READ_PAUSE_S))
             try:
-                while message := get_message():
+                while not self._stopping.is_set() and (message := get_message()):
                     receive(message[0])
                     last_s = now
             except self._error:  # the port is being lost: the main thread will find out

@@ -20,12 +20,13 @@ from sideman.core import events
 from sideman.core.engine import Engine, EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.core.settings.schema import Settings
-from sideman.playing.inbox import Arrival, Clock
+from sideman.playing.inbox import Clock
+from sideman.playing.overload import Arrival
 
 MAX_SLEEP_S = 1.0
 """The longest wait: the watchdog is fed only while the player wakes again and again."""
 WAKE_AHEAD_S = 0.001
-"""How long before a deadline the player wakes; what arrives in that time is taken in after sending."""
+"""How long before a deadline the player wakes; what has not been taken in by then is taken in after sending."""
 SECOND_RELEASE_S = 0.015
 """The time between the first and the second release of the notes at the end."""
 _COLLECT_S = 0.02  # garbage is collected if the next deadline is further away
@@ -109,7 +110,7 @@ class Player:
         self._clock.sleep(now)
         self._send(releases, now)
         if releases:
-            self._clock.wait(self._clock.now() + SECOND_RELEASE_S)
+            self._clock.sleep(self._clock.now() + SECOND_RELEASE_S)
             for event in releases:
                 if isinstance(event, events.NoteOff):
                     self._output.send(encode(event))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main thread's loop: one selector for signals, MIDI ports, control clients, the log and systemd.
+"""The main thread's loop: one selector for MIDI ports, control clients, the log and systemd.
 
 It computes nothing musical, and it does nothing in the three milliseconds before a note is sent: Python runs one thread
 at a time, and the note would be late.
@@ -22,6 +22,7 @@ from sideman.control.hub import ControlHub
 from sideman.core.events import PortChanged
 from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts
+from sideman.playing.overload import Overload
 from sideman.playing.player import Player, Remembered
 from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import Wakeup
@@ -33,6 +34,7 @@ POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again with
 PORT_PERIOD_INTERVAL_S = 0.1
 """How often the period of the input's port is read while a MIDI clock is followed: far less than `RECOUNT_S` apart."""
 STATE_REPORT_INTERVAL_S = 0.2
+OVERLOAD_INTERVAL_S = 10.0
 HANG_TIMEOUT_S = 10.0
 QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
 
@@ -48,7 +50,7 @@ class MainLoop(Struct, dict=True):
     hub: ControlHub
     clock_source: ClockSource | None
     sound: LiveSynth | None
-    handle_signal: Callable[[int], None]
+    overload: Callable[[], Overload]
     handle_port_change: Callable[[PortChanged, MidiPorts], None]
     keep_state: Callable[[Remembered], None]
     watch_port_period: Callable[[MidiPorts], None] | None
@@ -56,6 +58,7 @@ class MainLoop(Struct, dict=True):
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
         self._next_poll_s, self._next_watchdog_s, self._next_guard_s = 0.0, 0.0, 0.0
+        self._next_overload_s, self._logged_overload = 0.0, Overload()
         self._next_period_s = math.inf if self.watch_port_period is None else 0.0
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_state = self._state_text
@@ -94,8 +97,7 @@ class MainLoop(Struct, dict=True):
         ready = selector.select(max(0.0, next_s - now))
         yield_to_player(self.player.sends_at)
         now = time.monotonic()
-        for number in self.wakeup.read():
-            self.handle_signal(number)
+        self.wakeup.clear()
         self.hub.serve(now)
         self.wakeup.has_watchers = self.hub.has_watchers
         if self._state_text != self._reported_state and now - self._state_reported_s >= STATE_REPORT_INTERVAL_S:
@@ -117,11 +119,23 @@ class MainLoop(Struct, dict=True):
                 self._notifier.status(self._status_line)
                 self.handle_port_change(change, self.ports)
         self._keep_state()
+        if now >= self._next_overload_s:
+            self._next_overload_s = now + OVERLOAD_INTERVAL_S
+            self._log_overload()
         if now >= self._next_watchdog_s:
             self._next_watchdog_s = now + (self._notifier.watchdog_interval_s or POLL_INTERVAL_S)
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
                 self._notifier.notify_watchdog()
+
+    def _log_overload(self) -> None:
+        """Say once in a while that more came in than the player takes in."""
+        total, before = self.overload(), self._logged_overload
+        if total != before:
+            self._logged_overload = total
+            left_out = f"left out {total.notes - before.notes:,} notes and {total.ticks - before.ticks:,} clock ticks"
+            overtaken = f"{total.overtaken - before.overtaken:,} other messages were overtaken by newer ones"
+            _log.warning("more comes in than sideman takes: %s; %s", left_out, overtaken)
 
     def _keep_state(self) -> None:
         """Pass on what the player has left once a bar for the next start, if it is new."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon: starts everything in order, plays, and stops everything in the reverse order.
 
-Three threads: the main thread runs `MainLoop`; the player's thread plays; rtmidi's thread leaves what it receives in
-the inbox.
+Four threads: the main thread runs `MainLoop`; the player's thread plays; the driver's thread leaves what it receives in
+the inbox; and one takes the signals, which so wait for nothing.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ START_LEAD_S = 0.1
 """From the moment the engine is made to the first beat."""
 RELEASE_AGAIN_S = 0.1
 """From the first to the second release of what a killed daemon has left; usually before the first beat."""
+MAX_REPORTS = 10_000
+"""While more reports of the player than these wait for the main thread, the player takes in only what it has to."""
 CLOSE_TIMEOUT_S = 5.0
 THREAD_SWITCH_S = 1e-5
 """For how long at most a busy thread keeps the player from the interpreter."""
@@ -87,6 +89,7 @@ class Service:
         self._sound = sound
         self._inbox = Inbox()
         self._wakeup = Wakeup()
+        self._inbox.is_behind = lambda: len(self._wakeup.reports) > MAX_REPORTS
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
         needs_link = CLOCK_SOURCES[tempo.source].needs_link
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
@@ -108,7 +111,11 @@ class Service:
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
         wakeup = self._wakeup
-        with contextlib.closing(wakeup), wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
+        with (
+            contextlib.closing(wakeup),
+            wakeup.catch_signals(self._handle_signal),
+            open_endpoints(self._settings) as endpoints,
+        ):
             performance = load_performance(self._settings, self._chart)
             with self._open_ports() as ports, contextlib.ExitStack() as at_end:
                 if self._link_session is not None:
@@ -290,7 +297,7 @@ class Service:
             hub,
             self._clock_source,
             self._sound,
-            self._handle_signal,
+            lambda: self._inbox.overload,
             self._port_changed,
             lambda remembered: keeper.keep(remembered, hub.api.last_preset),
             self._update_port_period if has_rounds else None,
@@ -309,6 +316,7 @@ class Service:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
 
     def _handle_signal(self, number: int) -> None:
+        """Do what a signal asks for, in the thread that takes the signals."""
         if number == signal.SIGUSR1:
             self._inbox.put(Panic())
         elif number in STOP_SIGNALS:

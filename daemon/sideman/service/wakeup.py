@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wakes the main thread, which waits in a selector: for a signal, or for a report of the player.
+"""Wakes the main thread, which waits in a selector, for a report of the player; and takes the signals.
 
-The signal handlers do nothing. Python writes the number of each signal into a socket (`signal.set_wakeup_fd`), and the
-main loop reads it there. Other threads write a 0 into the same socket.
+The signal handlers do nothing. Python writes the number of each signal into a socket (`signal.set_wakeup_fd`), and a
+thread that does nothing else reads it there: the main thread may have much to do, or wait for a disk, and the end or a
+panic must not wait for that.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sideman.core import events
 from sideman.core.events import Report
@@ -41,7 +43,7 @@ class Wakeup:
         return self._reader.fileno()
 
     def wake(self) -> None:
-        """Wake the main thread. Writes at most one 0: if the socket were full, a signal would be lost."""
+        """Wake the main thread."""
         if self._pending:
             return
         self._pending = True
@@ -54,29 +56,42 @@ class Wakeup:
         if isinstance(report, _URGENT_REPORTS) or (self.has_watchers and isinstance(report, _WATCHED_REPORTS)):
             self.wake()
 
-    def read(self) -> bytes:
-        """Return the numbers of the signals since the last call, and a 0 if another thread has woken us."""
+    def clear(self) -> None:
+        """The main thread is awake."""
         try:
-            return self._reader.recv(4096)
+            self._reader.recv(4096)
         except BlockingIOError:
-            return b""
+            pass
         finally:
             self._pending = False  # after the read: a report put before it is handled in this turn of the loop
 
     @contextlib.contextmanager
-    def catch_signals(self) -> Iterator[None]:
-        """Receive the stop signals and SIGUSR1 here, until the context ends."""
+    def catch_signals(self, handle: Callable[[int], None]) -> Iterator[None]:
+        """Pass the stop signals and SIGUSR1 to `handle`, in a thread of its own, until the context ends."""
         numbers = [*STOP_SIGNALS, signal.SIGUSR1]
         if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
             numbers.remove(signal.SIGHUP)  # started with nohup: the daemon has to survive its terminal
         handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
-        previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+
+        def read() -> None:
+            while (data := reader.recv(4096)) and not data.endswith(b"\0"):
+                for number in data:
+                    handle(number)
+
+        thread = threading.Thread(target=read, name="signals", daemon=True)
+        thread.start()
+        previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
             signal.set_wakeup_fd(previous_fd)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            with writer, reader:
+                writer.send(b"\0")
+                thread.join()
 
     def close(self) -> None:
         """Close the socket."""

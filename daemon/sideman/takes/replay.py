@@ -25,7 +25,7 @@ from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source, make_network, read_memory, recall
-from sideman.playing.inbox import Arrival
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder
 from sideman.takes.journal import Journal, TakeHeader

@@ -96,7 +96,8 @@ def read_layer(layer: SettingsLayer) -> tuple[dict[EntryName, Any], list[str]]:
             elif not isinstance(value := _read_value(name, given.value), Bindings):  # a group without entries
                 entries[name] = value
         except ValueError as error:
-            problems.append(f"{place}: {quoted(given.value)}: {error}")
+            shown = "a secret" if name in KEYS and KEYS[name].value_type.is_secret else quoted(given.value)
+            problems.append(f"{place}: {shown}: {error}")
         if len(problems) > MAX_PROBLEMS:  # to look for a similar key each time would take long
             break
     return entries, problems

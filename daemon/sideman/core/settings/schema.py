@@ -27,6 +27,7 @@ from sideman.core.settings.types import (
     optional_type,
     pitch_range_type,
     plain_text,
+    secret_type,
     text_type,
 )
 from sideman.core.targets import Bindings
@@ -472,7 +473,7 @@ class ChartSettings(Struct, frozen=True):
 class ControlSettings(Struct, frozen=True):
     """Remote control while sideman plays.
 
-    A `socket` of None means the usual path, an `osc` of None no port.
+    A `socket` of None means the usual path, an `osc` of None no port, an `osc_key` of None that none is asked for.
     """
 
     socket: str | None = _setting(
@@ -489,7 +490,14 @@ class ControlSettings(Struct, frozen=True):
     osc_host: str = _setting(
         "127.0.0.1",
         text_type("an address of this machine", max_length=200),
-        "The address of that port. If other machines can reach it, everybody on them can control sideman.",
+        "The address of that port. On 127.0.0.1 every user of this machine can control sideman; if other machines can "
+        "reach the address, everybody on them can. osc_key keeps them out.",
+    )
+    osc_key: str | None = _setting(
+        None,
+        optional_type(None, secret_type(12, 100), "none is asked for"),
+        "A key that each OSC message has to give after /sideman, as in /sideman/KEY/play/temperature; all others are "
+        "ignored. sideman never shows it. Keep this file readable for yourself alone (chmod 600).",
     )
 
 

@@ -57,6 +57,7 @@ class SettingType(Struct, frozen=True):
     - `write` turns a value into the written value that `read` reads as the same value.
     - `controller_range` has the values that a controller can turn through, None if it cannot turn this type.
     - `is_list`: a written value may be a list, such as `[Keystep, Digitakt]`.
+    - `is_secret`: nothing ever shows the value, so it is written as None and no error quotes it.
     """
 
     allowed: str
@@ -64,6 +65,7 @@ class SettingType(Struct, frozen=True):
     controller_range: ControllerRange | None = None
     write: Callable[[Any], object] = lambda value: value
     is_list: bool = False
+    is_secret: bool = False
 
     def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
         """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""
@@ -124,7 +126,9 @@ def optional_type(word: str | None, value_type: SettingType, meaning: str = "") 
         return word if value is None else value_type.write(value)
 
     allowed = f"{word or f'null ({meaning})'} or {value_type.allowed}"
-    return SettingType(allowed, read, value_type.controller_range, write, value_type.is_list)
+    return SettingType(
+        allowed, read, value_type.controller_range, write, is_list=value_type.is_list, is_secret=value_type.is_secret
+    )
 
 
 def boolean_type() -> SettingType:
@@ -173,6 +177,19 @@ def names_type(allowed: str, name_type: SettingType, alone: str, most: int) -> S
         return value[0] if len(value) == 1 else list(value)
 
     return SettingType(allowed, read, None, write, is_list=True)
+
+
+def secret_type(low: int, high: int) -> SettingType:
+    """A key of `low` to `high` letters, digits, hyphens and underscores, which is never shown."""
+    pattern = re.compile(rf"[A-Za-z0-9_-]{{{low},{high}}}")
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError
+        return value
+
+    allowed = f"a text of {low} to {high} letters, digits, hyphens and underscores, in quotes"
+    return SettingType(allowed, read, None, lambda _value: None, is_secret=True)
 
 
 _PITCH_RANGE = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*")
