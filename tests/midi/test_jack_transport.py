@@ -23,7 +23,7 @@ def at(second: float, bars_off: float = 0.0) -> JackPosition:
 
 @given(st.lists(st.sampled_from((0.0, 0.0, 1.0, -1.0)), min_size=1, max_size=60), st.integers(0, 500))
 def test_the_mistake_of_one_period_is_not_followed(bars_off: list[float], start: int) -> None:
-    """Guards against: klick, which says the next bar for one period, and a bass that plays two notes at each such bar."""
+    """Guards against: klick, which says the next bar for one period, and two bass notes at each such bar."""
     alone = [off if number and bars_off[number - 1] == 0.0 else 0.0 for number, off in enumerate(bars_off)]
     readings = [at((start + number) * POLL_S, off) for number, off in enumerate(alone)]
     assert reported(readings) == readings[:1]
