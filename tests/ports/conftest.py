@@ -52,7 +52,8 @@ class Jackd:
         if shutil.which("jackd") is None:
             pytest.skip("no ALSA sequencer and no jackd here")
         self._command = ["setpriv", "--pdeathsig", "TERM", "jackd", "-n", name]
-        self._command += ["--realtime" if realtime else "--no-realtime", "-d", "dummy", "-r", "48000", "-p", str(frames)]
+        self._command += ["--realtime" if realtime else "--no-realtime"]
+        self._command += ["-d", "dummy", "-r", "48000", "-p", str(frames)]
         self._door = f"/dev/shm/jack_{name}_{os.getuid()}_0"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -16,7 +16,7 @@ from typing import Any
 from ports.conftest import running_server, until
 from sideman.control.client import ControlClient
 from sideman.midi.jack import IS_INPUT, IS_OUTPUT
-from support.jack_ear import JackEar
+from support.jack_ear import HeardMidi, JackEar
 from support.processes import DaemonProcess, running_daemon
 
 FRAMES = 256
@@ -76,7 +76,10 @@ class Stage:
     def next_onset(self, port: int = 1) -> int:
         """Wait for the next note; returns its frame."""
         start = self.ear.frame
-        return until(lambda: self.ear.heard(start, 2**62, lambda event: event.port == port and event.is_onset))[0].frame
+        notes: list[HeardMidi] = until(
+            lambda: self.ear.heard(start, 2**62, lambda event: event.port == port and event.is_onset)
+        )
+        return notes[0].frame
 
 
 def _end(process: subprocess.Popen[str]) -> None:
