@@ -365,6 +365,7 @@ def _ardour() -> str:
         text = f"{len(notes)} notes recorded, {np.median(off):.1f} ms after the beat (worst {np.max(np.abs(off)):.0f})"
         # A sixteenth: on a busy machine Ardour, its clock and we lose periods, each at another time.
         check(not wrong and np.max(np.abs(off)) < 15000 / 132, f"{text}: {np.round(notes, 2).tolist()}")
+        start = end = on.ear.frame
         for beat, seconds in ((16, 1.5), (48, 1.5), (40, 7.0)):  # it sends a song position when it rolls
             say(f"locate({beat})")
             time.sleep(1.0)
