@@ -2,6 +2,7 @@
 # make play    play now; ARGS="--sound --preset bebop --set tempo.bpm=160" goes to `sideman run`
 # make quick   the tests that need no TensorFlow, MIDI port or process of their own: a minute, for the loop of work
 # make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well)
+# make trials  play with real programs (fluidsynth, Ardour, Hydrogen …), if they are installed; ARGS="klick ardour"
 # make lint    the part of it that only reads the code
 # make docs    the API reference, into build/docs
 # make generate  write the generated files and tables again
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
 
-.PHONY: env play quick test lint docs generate bench lock clean
+.PHONY: env play quick test trials lint docs generate bench lock clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.play
@@ -40,6 +41,9 @@ test: lint
 	@$(BIN)/coverage report
 
 none_chosen = [ $$? -eq 5 ]  # by ARGS: pytest's exit status if there is no test
+
+trials: $(VENV)/.test
+	$(BIN)/python tests/system/program_trial.py $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

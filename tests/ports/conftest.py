@@ -47,13 +47,13 @@ def until(true: Callable[[], Any]) -> Any:
 class Jackd:
     """A JACK server with the dummy driver and its own name, which can be killed and restarted."""
 
-    period = 1024 / 48000
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, frames: int = 1024, realtime: bool = False) -> None:
+        self.period = frames / 48000
         if shutil.which("jackd") is None:
             pytest.skip("no ALSA sequencer and no jackd here")
         self._command = ["setpriv", "--pdeathsig", "TERM", "jackd", "-n", name]
-        self._command += ["--no-realtime", "-d", "dummy", "-r", "48000", "-p", "1024"]
+        self._command += ["--realtime" if realtime else "--no-realtime"]
+        self._command += ["-d", "dummy", "-r", "48000", "-p", str(frames)]
         self._door = f"/dev/shm/jack_{name}_{os.getuid()}_0"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -105,11 +105,11 @@ def jackd() -> Iterator[Jackd]:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[Jackd]:
-    """A JACK server, which all programs that are started meanwhile use."""
+def running_server(frames: int = 1024, realtime: bool = False) -> Iterator[Jackd]:
+    """A JACK server with this period, which all programs that are started meanwhile use."""
     with _server_name() as name:
         os.environ["JACK_DEFAULT_SERVER"] = name
-        server = Jackd(name)
+        server = Jackd(name, frames, realtime)
         try:
             server.start()
             yield server

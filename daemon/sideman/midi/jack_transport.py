@@ -5,6 +5,9 @@ A thread asks for the position every `POLL_S` and reports what has changed. The 
 server says at which microsecond the transport was at which frame, and between two reports the beats follow a straight
 line.
 
+A timebase master may be wrong for a single period: klick 0.12 says the next bar in a period that begins on a bar line.
+So a beat that jumps while the frames run on counts only when a later period confirms it (`PositionFilter`).
+
 sideman cannot be timebase master: libjack calls a timebase master in its real-time thread, in each period, and Python
 must not run there. It can start and stop the transport.
 """
@@ -19,7 +22,7 @@ from collections.abc import Callable
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import JackPosition
-from sideman.core.timing.jack_transport import BarBeatTick
+from sideman.core.timing.jack_transport import JUMP_BEATS, BarBeatTick
 from sideman.midi.drivers import has_rtmidi
 from sideman.midi.jack import JackServer, libjack_of
 from sideman.midi.rtmidi_driver import import_rtmidi
@@ -126,6 +129,41 @@ class TransportClient:
         (self._library.jack_transport_start if rolling else self._library.jack_transport_stop)(self._client)
 
 
+class PositionFilter:
+    """Lets those positions through that say something new, and that are not the mistake of a single period."""
+
+    def __init__(self) -> None:
+        self.last: JackPosition | None = None
+        """The last position that was let through."""
+        self._last_s = 0.0
+        self._doubtful: tuple[float, float] | None = None  # seconds of the transport, and how far its beat is off
+
+    def is_new(self, position: JackPosition, second: float) -> bool:
+        """Whether `position`, of the transport at `second`, is to be reported."""
+        if self.last is not None:
+            passed_s = second - self._last_s if self.last.rolling else 0.0
+            off_s = position.transport_s - self.last.transport_s - passed_s
+            off_beats = position.beat - self.last.beat - passed_s * self.last.bpm / 60
+            same = (position.rolling, position.bpm) == (self.last.rolling, self.last.bpm)
+            if same and abs(off_s) <= DRIFT_S and abs(off_beats) <= DRIFT_S * position.bpm / 60:
+                self._doubtful = None
+                return False
+            runs_on = self.last.rolling and position.rolling and abs(off_s) <= DRIFT_S
+            has_bars = self.last.bpm > 0 and position.bpm > 0
+            if runs_on and has_bars and abs(off_beats) > JUMP_BEATS and not self._confirms(position, off_beats):
+                return False
+        self.last, self._last_s, self._doubtful = position, second, None
+        return True
+
+    def _confirms(self, position: JackPosition, off_beats: float) -> bool:
+        """Whether `position` says the same as a doubtful one of another period."""
+        if self._doubtful is not None and self._doubtful[0] == position.transport_s:
+            return False
+        confirms = self._doubtful is not None and abs(off_beats - self._doubtful[1]) <= JUMP_BEATS
+        self._doubtful = position.transport_s, off_beats
+        return confirms
+
+
 class JackTransport:
     """Follows the transport of the running server from `open` to `close`, also of one that is started later.
 
@@ -137,7 +175,7 @@ class JackTransport:
         self._library, self._name, self._on_position = library, name, on_position
         self._wake, self._closing = threading.Event(), False
         self._requests: list[bool] = []  # to start or to stop
-        self._reported: tuple[JackPosition, float] | None = None
+        self._filter = PositionFilter()
         self._thread = threading.Thread(target=self._run, name="jack-transport", daemon=True)
 
     def open(self) -> None:
@@ -178,18 +216,9 @@ class JackTransport:
             self._report(*transport.read())
             self._wake.wait(POLL_S)
             self._wake.clear()
-        if server.has_died and self._reported is not None:
-            last, _ = self._reported
+        if server.has_died and (last := self._filter.last) is not None:
             self._report(JackPosition(False, last.transport_s, last.bpm, last.beat), time.monotonic())
 
     def _report(self, position: JackPosition, second: float) -> None:
-        if self._reported is not None:
-            last, last_s = self._reported
-            passed_s = second - last_s if last.rolling else 0.0
-            off_s = position.transport_s - last.transport_s - passed_s
-            off_beats = position.beat - last.beat - passed_s * last.bpm / 60
-            same = (position.rolling, position.bpm) == (last.rolling, last.bpm)
-            if same and abs(off_s) <= DRIFT_S and abs(off_beats) <= DRIFT_S * position.bpm / 60:
-                return
-        self._reported = (position, second)
-        self._on_position(position, second)
+        if self._filter.is_new(position, second):
+            self._on_position(position, second)

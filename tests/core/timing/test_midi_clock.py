@@ -649,3 +649,16 @@ def test_no_bytes_of_a_clock_change_the_notes(messages: list[bytes]) -> None:
         for message in messages:
             events += [event for event in decoder.feed(message) if type(event) in (NoteOn, NoteOff)]
     assert heard[0] == heard[1]
+
+
+@given(st.integers(1, 400), st.integers(1, 200))
+def test_a_position_before_the_first_tick_waits_for_continue(position: int, count: int) -> None:
+    """Guards against: jack_midi_clock, which ticks for two seconds before its continue, and a solo bars ahead of it."""
+    follower = MidiClockFollower(120.0)
+    follower.receive(SongPosition(position), 0.0)
+    for number in range(count):
+        follower.receive(ClockTick(), number / 48)
+        assert not follower.rolling
+    follower.receive(ClockContinue(), count / 48 - 0.001)
+    follower.receive(ClockTick(), count / 48)
+    assert (follower.rolling, follower.tick) == (True, 6 * position)

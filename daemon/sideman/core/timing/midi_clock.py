@@ -8,8 +8,8 @@ cases open. Here they are:
 - A clock that already runs when we connect has a tempo but no position. Its tempo is followed in silence until a start,
   a continue or a song position arrives. Without `wait_start` its first tick is the first beat.
 - Continue without a known position starts at the top. Start while the music rolls starts again at the top.
-- A song position while the music rolls, or is about to roll, takes effect with the next tick. After a stop the music
-  waits for continue.
+- A song position while the music rolls, or is about to roll, takes effect with the next tick. After a stop, and before
+  the first tick, the music waits for continue: jack_midi_clock sends ticks for two seconds in between.
 - If no tick arrives for a beat and a half, without a stop before, the clock is lost. If it comes back it needs a start;
   without `wait_start` the music continues at the next beat with the first tick.
 - If many more ticks arrive than the music advances by (two cables from one machine, or a tempo beyond the limit), the
@@ -118,7 +118,7 @@ class MidiClockFollower:
                 self._arm(second)
             case SongPosition(position):
                 self._locate(self._positions.read(position, self.tick + 1 if self.rolling else self._resume_tick))
-                if not self._stopped:
+                if self._alive and not self._stopped:
                     self._arm(second)
             case ClockContinue() if not self.rolling:
                 if self._resume_tick is None:
