@@ -23,6 +23,7 @@ from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS, GROUPS
 from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
+from sideman_models.writing import make_folder, own_file
 
 MAX_CONFIG_BYTES = 1 << 20
 """The default file, which has every key with its description, has about 12,500 bytes."""
@@ -112,7 +113,8 @@ def set_keys(path: Path, changes: Mapping[str, int | str | None]) -> None:
     before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
     after = edit_yaml(before, changes, str(path))
     with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = own_file(path)
+        make_folder(path.parent)
     write_file(path, after)
 
 

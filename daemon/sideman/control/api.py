@@ -125,7 +125,7 @@ class ControlApi(Struct, dict=True):
         try:
             self.answer(make_request(action, dict.fromkeys(fields[:1], argument)))
         except SidemanError as error:
-            _log.warning("%s", error)
+            _log.warning("%s", "; ".join(str(error).splitlines()))
 
     def _take_learned(self, argument: str) -> protocol.LearnedEvent:
         """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""

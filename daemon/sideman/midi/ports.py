@@ -37,6 +37,7 @@ from sideman.midi.decoder import MidiDecoder
 from sideman.midi.driver import Direction, DriverError, DriverPort, MidiDriver
 from sideman.midi.drivers import load_drivers, no_system_message
 from sideman.midi.names import is_own_port, match_ports, nearest_port_name, quoted_names, same_port
+from sideman_models.text import printable
 
 AUTO, NO_PORT, IN_PROCESS = "auto", "none", "in-process"
 OUTPUT, INPUT = "midi.output", "midi.input"
@@ -190,9 +191,9 @@ class MidiPorts:
                 ours = kept if kept is not None and kept.exists() else self._make_port(port, driver)
                 ours.connect(target)
         except DriverError as error:
-            raise Unavailable(f"{port.key}: {error}") from error
+            raise Unavailable(f"{port.key}: {printable(error)}") from error
         port.is_open, port.missing, port.target = True, "", target
-        port.title = f"{target or ours.name} ({driver.title})"
+        port.title = f"{printable(target or ours.name)} ({driver.title})"
         if port.key == OUTPUT:
             with self._lock:
                 self._output, self._failure = ours, ""
@@ -219,7 +220,7 @@ class MidiPorts:
         found = again[:1] or [targets[n] for n in match_ports(port.wanted, names)]
         if not found:
             guess = nearest_port_name(port.wanted, names)
-            meant = f"; did you mean '{guess}'?" if guess else ""
+            meant = f"; did you mean '{printable(guess)}'?" if guess else ""
             ports_text = f"(the ports are: {quoted_names(names)})"
             raise Unavailable(f"{port.key}: no port is called '{port.wanted}'{meant} {ports_text}")
         # Only those of the first system: a port at ALSA and one at JACK may be the same device.
@@ -300,7 +301,7 @@ class MidiPorts:
         if port.driver.period_s:
             new &= before
         port.listeners = (port.listeners & port.peers) | new
-        for name in sorted(new):
+        for name in map(printable, sorted(new)):
             yield PortChanged(OUTPUT, True, f"{OUTPUT}: {name} listens now", name)
 
     def _port_title(self, key: str) -> str:
@@ -370,7 +371,7 @@ def list_ports(client: str = "sideman") -> list[SystemPorts]:
         with contextlib.suppress(DriverError):
             if driver.is_running():
                 outputs, inputs = (
-                    tuple(name for name in driver.targets(direction) if not is_own_port(name, client))
+                    tuple(printable(name) for name in driver.targets(direction) if not is_own_port(name, client))
                     for direction in Direction
                 )
                 listings.append(SystemPorts(driver.title, driver.library, outputs, inputs, driver.has_virtual_ports))

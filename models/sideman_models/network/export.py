@@ -33,6 +33,7 @@ from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_ar
 from sideman_models.network.keras_model import Layer, Model, layers_from_weights, single_step_model, weights_from_layers
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
 from sideman_models.network.storage import MAX_BYTES
+from sideman_models.writing import scratch_folder
 
 Tensor = Any
 StepFunction = Callable[[dict[str, Floats]], Mapping[str, Tensor]]
@@ -60,8 +61,8 @@ def make_keras_model(weights: Weights) -> Model:
 
 def keras_file_bytes(model: Model) -> bytes:
     """Return the content of a `.keras` file of a model."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
+    with scratch_folder(Path(tempfile.gettempdir(), "sideman")) as folder:
+        path = folder / "model.keras"
         model.save(path)
         return path.read_bytes()
 
