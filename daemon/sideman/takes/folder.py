@@ -125,10 +125,13 @@ def take_folder(named: str | None) -> TakeFolder:
 
 
 def _own_status(path: Path) -> os.stat_result | None:
-    """The status of a file of ours; None for anything else, such as a link or a file of another user."""
+    """The status of a file of ours; None for anything else, such as a link or a file of another user.
+
+    On some file systems, such as that of a USB stick, everything belongs to one user, as the folder does.
+    """
     with contextlib.suppress(OSError):
         status = path.lstat()
-        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        if stat.S_ISREG(status.st_mode) and status.st_uid in (os.geteuid(), path.parent.stat().st_uid):
             return status
     return None
 

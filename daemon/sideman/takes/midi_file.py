@@ -235,5 +235,8 @@ def _header_texts(header: TakeHeader) -> list[bytes]:
 
 
 def _information(text: str) -> bytes:
-    """A text about the take, marked as karaoke files mark theirs, so that no score program prints it under a note."""
-    return _meta_event(_TEXT, f"@I {text}")
+    """A text about the take, marked as karaoke files mark theirs, so that no score program prints it under a note.
+
+    It is one line, whatever is in it: a file with lines of somebody's choice may be taken for another kind of file.
+    """
+    return _meta_event(_TEXT, f"@I {text.replace(chr(10), ' ')}")

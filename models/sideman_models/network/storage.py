@@ -7,6 +7,7 @@ The files may come from anywhere, so nothing in them is trusted. Pickles are nev
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -49,6 +50,8 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
             for name, content in contents.items():
                 write_whole(new_folder / name, content)
             if os.path.lexists(path):
+                if path.lstat().st_uid != new_folder.lstat().st_uid:
+                    raise PermissionError(errno.EPERM, "what is there belongs to another user")
                 rename(path, old_folder)
             rename(new_folder, path)
         finally:
