@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sideman.core.errors import ConfigError, NoSuchInput, UnreadableInput
+from sideman.core.errors import CannotCreate, ConfigError, NoSuchInput, UnreadableInput
 from sideman.files import check_readable, open_file, read_file, write_file
 from support.processes import run_sideman, write_bundle
 
@@ -33,12 +33,13 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """Guards against: writing through a link replaces the link."""
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_file(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"new"
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    """Guards against: `--out` into an unpacked folder, whose links lead to files of the user."""
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "a\nlink").symlink_to(tmp_path / "target")
+    with pytest.raises(CannotCreate, match=r"/a\\nlink: cannot be created: a link; name the file that it leads to"):
+        write_file(tmp_path / "a\nlink", b"new")
+    assert (tmp_path / "target").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("read", [open_file, check_readable, lambda path: read_file(path, 8, ConfigError)])

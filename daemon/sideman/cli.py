@@ -10,13 +10,13 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from typing import NoReturn, TextIO, cast
 
 from sideman import __version__
 from sideman.core.errors import UsageError
 from sideman.exit_status import DISK_ERRNOS, INTERRUPTED, exit_status_and_message
-from sideman_models.text import closest, printable
+from sideman_models.text import PrintableStream, closest, printable
 
 COMMANDS = {
     "run": "start the daemon in the foreground, and play",
@@ -48,11 +48,30 @@ A real-time MIDI improviser: it plays a jazz solo with you.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv` (default: sys.argv). Returns its exit status, see `sideman.exit_status`."""
+    """Run the command in `argv` (default: sys.argv). Returns its exit status, see `sideman.exit_status`.
+
+    Nothing that it prints can give orders to a terminal.
+    """
     gc.set_threshold(_GC_THRESHOLD)
     words = sys.argv[1:] if argv is None else list(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as for stderr: no name or title raises UnicodeEncodeError
+    with _printable_output():
+        return _run_and_report(words)
+
+
+@contextlib.contextmanager
+def _printable_output() -> Iterator[None]:
+    """Let through only printable text to stdout and stderr."""
+    with contextlib.ExitStack() as stack:
+        for stream, redirect in ((sys.stdout, contextlib.redirect_stdout), (sys.stderr, contextlib.redirect_stderr)):
+            if stream is not None:
+                stack.enter_context(redirect(cast("TextIO", PrintableStream(stream))))
+        yield
+
+
+def _run_and_report(words: list[str]) -> int:
+    """Run a command. An error becomes a line for each problem, and an exit status."""
     try:
         status = _run(words)
         if sys.stdout is not None:

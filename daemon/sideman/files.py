@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and writes the files that a user names, with errors that say what is wrong with which path.
 
-`sideman_models.files` reads a plain file and writes a file whole; here their errors become ours.
+`sideman_models.files` reads a plain file, `sideman_models.writing` writes one whole; here their errors become ours.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
-from sideman_models.files import check_regular_file, read_plain_file, write_whole
+from sideman_models.files import check_regular_file, read_plain_file
 from sideman_models.text import printable
+from sideman_models.writing import write_whole
 
 
 def read_file(path: Path, max_bytes: int, too_large: type[SidemanError]) -> bytes:
@@ -81,9 +82,9 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kinds = FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
-        if isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG:
-            raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
-        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
+        if isinstance(error, kinds) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise CannotCreate(f"{printable(path)}: cannot be created: {error.strerror}") from error
+        raise DiskError(f"{printable(path)}: cannot be written: {error.strerror}") from error
 
 
 def state_folder() -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads plain files, text lines and zip archives, and writes files whole.
+"""Reads plain files, text lines and zip archives.
 
 No function here waits for a pipe or reads a device without end: they read only regular files.
 """
@@ -85,33 +85,6 @@ class ZipReader:
             raise ArchiveError(f"{shown} is larger than {most / (1 << 20):.3g} MiB once it is unpacked")
         self._left -= len(content)
         return content
-
-
-def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Make `content` the content of the file `path`, or leave the file as it was.
-
-    The content goes into a new file in the same folder, whose name cannot be guessed, and that file then replaces
-    `path`. So neither a full disk nor a crash leaves half a file, and with `sync` neither does a power cut. The
-    permissions of an older file are kept. A symbolic link stays, and the file that it points to is replaced. What
-    exists but is not a regular file (a device, a pipe) is written to directly. Raises `OSError`.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}-{os.urandom(5).hex()}")
-    with temporary.open("xb") as file:
-        try:
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o777)
-            file.write(content)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Iterable
+from typing import Any, TextIO
 
 
 def printable(name: object) -> str:
@@ -23,6 +25,42 @@ def printable(name: object) -> str:
         else:
             text += ascii(letter)[1:-1]
     return text
+
+
+def printable_lines(text: str) -> str:
+    r"""Return a text of several lines in which what a terminal could obey is escaped, in JSON's way: `\u001b`.
+
+    Line ends and tabs stay, and so does JSON. Names and titles in the text have to be `printable` before, because a
+    line end in them would begin a line.
+    """
+    if text.isprintable():
+        return text
+    escaped = (letter if _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in text)
+    return "".join(escaped).replace("\x7f", "\\u007f")  # which JSON may leave as it is
+
+
+def _is_harmless(letter: str) -> bool:
+    # Surrogates stand for raw bytes: the stream escapes them.
+    return letter in "\n\t" or letter.isprintable() or unicodedata.category(letter) in ("Zs", "Cs")
+
+
+class PrintableStream:
+    """A text stream that lets through only `printable_lines`; `terminal` is the stream behind it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self.terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        return self.terminal.write(printable_lines(text))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the stream's own
+        return getattr(self.terminal, name)
+
+
+def terminal_of(stream: TextIO) -> TextIO:
+    """Return the stream behind a `PrintableStream`, for those who draw on a terminal and make all texts printable."""
+    return getattr(stream, "terminal", stream)
 
 
 def closest(wanted: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

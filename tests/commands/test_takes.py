@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sideman.cli import main
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.events import BarPlayed, ChangeSettings, PortChanged
@@ -376,3 +377,46 @@ def test_playing_does_not_load_mido() -> None:
         [sys.executable, "-c", code], env=daemon_environment(), capture_output=True, text=True, check=True
     )
     assert not {"mido", "matplotlib"} & set(done.stdout.split())
+
+
+def _contents(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """What stands in a folder: by name the mode, the time and the content or the target."""
+    status = {path: path.lstat() for path in folder.iterdir()}
+    return {
+        path.name: (
+            at.st_mode,
+            at.st_mtime_ns,
+            os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes(),
+        )
+        for path, at in status.items()
+    }
+
+
+ATTACK = "Blue\nssh-ed25519 AAAA attacker\r\x1b[2J\x9b31m\x7f\u202e\u2028moon"
+
+
+@pytest.mark.parametrize("planted", ["{name}.mid", ".{name}.mid.new", ".{name}.mid-0000000000"])
+def test_listing_and_showing_write_nothing(
+    planted: str, folder: TakeFolder, take: Journal, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a takes folder of somebody else's that writes into the keys of who looks at it."""
+    secret, name = home / "authorized_keys", "2001-01-01-000000-Unfinished"
+    secret.write_bytes(b"ssh-ed25519 mine\n")
+    first, *lines = take.path.read_bytes().splitlines(keepends=True)[:-1]
+    header = json.loads(first) | {"date": ATTACK, "bundle": ATTACK}
+    header["chart"]["about"] |= {"title": ATTACK, "composer": ATTACK}
+    folder.journal(name).write_bytes(b"".join([json.dumps(header).encode() + b"\n", *lines]))
+    (folder.path / planted.format(name=name)).symlink_to(secret)
+    before = _contents(folder.path)
+    for words in (["list"], ["list", "--json"], ["show", name], ["show", name, "--json"]):
+        assert main(["takes", *words]) == 0
+        printed = capsys.readouterr().out
+        assert printed.replace("\n", "").isprintable()
+        assert not any(line.startswith("ssh-") for line in printed.splitlines())
+    assert _contents(folder.path) == before
+    assert main(["takes", "export", name, "--out", "out.mid"]) == 0
+    assert b"Blue\\nssh-ed25519" in Path("out.mid").read_bytes()
+    assert b"\nssh-" not in Path("out.mid").read_bytes()
+    assert main(["takes", "export", name, "--out", str(folder.path / planted.format(name=name))]) == 73
+    assert main(["takes", "delete", name]) == 0
+    assert secret.read_bytes() == b"ssh-ed25519 mine\n"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -38,6 +40,7 @@ from sideman.control.server import (
 )
 from sideman.control.socket_file import UnixListener
 from sideman.core.errors import Unavailable, UsageError
+from sideman_models.writing import locked_file
 from support.control import SocketClient, served_socket
 
 STATUS = {"do": "status", "id": 7}
@@ -459,6 +462,42 @@ def test_a_second_daemon_says_how_to_use_another_socket(tmp_path: Path) -> None:
         client.send_request(**STATUS)
         serve(control, 1.0)
         assert len(client.lines()) == 1
+
+
+def test_a_lock_that_stays_busy_costs_only_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a daemon that does not start because something holds its lock."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with locked_file(tmp_path / ".s.lock"), pytest.raises(OSError, match="starting there for a while"):
+        UnixListener(tmp_path / "s")
+    assert 0.5 < sum(pauses) < 3
+    folder = os.open(tmp_path, os.O_RDONLY)  # what any user can lock
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    UnixListener(tmp_path / "s").close()
+    os.close(folder)
+    assert (tmp_path / ".s.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_becomes_free_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: one of two daemons that start at once and has no socket."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked_file(tmp_path / ".s.lock"))
+        monkeypatch.setattr("time.sleep", lambda _: stack.close())
+        UnixListener(tmp_path / "s").close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("planted", ["socket", "lock"])
+def test_what_another_user_plants_costs_only_the_socket(planted: str, tmp_path: Path) -> None:
+    """Guards against: another user who keeps the daemon from starting, or gets its requests."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as theirs:
+        place = tmp_path / ("s" if planted == "socket" else ".s.lock")
+        theirs.bind(str(place))
+        theirs.listen()
+        os.chown(place, 4242, 4242)
+        with pytest.raises(OSError, match=r"another user|not a lock of ours|No such device"):
+            UnixListener(tmp_path / "s")
+        assert place.is_socket()
 
 
 def test_a_file_that_is_not_a_socket_is_not_removed(tmp_path: Path) -> None:

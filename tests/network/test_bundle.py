@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -318,3 +319,27 @@ def test_a_backup_is_not_used_if_there_is_a_bundle(saved: Path) -> None:
     save_bundle(some_bundle(), saved.parent / "other")
     (saved.parent / "other").rename(saved)
     assert load_bundle(str(saved)).path == saved
+
+
+def test_a_planted_backup_is_neither_loaded_nor_moved(saved: Path, tmp_path: Path) -> None:
+    """Guards against: a hidden link beside the bundles through which another folder of the user is moved or deleted."""
+    music = tmp_path / "music" / "mine"
+    music.mkdir(parents=True)
+    (music / "tune.mid").write_bytes(b"MThd")
+    (saved.parent / ".mine-old-planted").symlink_to(music.parent)
+    save_bundle(some_bundle(), saved)
+    shutil.rmtree(saved)
+    assert store.existing_folder(saved) == saved
+    save_bundle(some_bundle(), saved)
+    assert (music / "tune.mid").read_bytes() == b"MThd"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_the_bundle_of_another_user_is_not_replaced(saved: Path) -> None:
+    """Guards against: a training that replaces the network of another player in a shared folder."""
+    os.chown(saved, 4242, 4242)
+    before = (saved / VALUES_FILE).read_bytes()
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        save_bundle(some_bundle(), saved)
+    assert (saved / VALUES_FILE).read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["mine"]

@@ -395,3 +395,25 @@ def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) 
     assert "cable" in done.stderr
     assert not hanging_notes((message[0], message[1], message[2]) for message in list(others.heard.queue))
     assert others.heard.qsize() == 6
+
+
+HOSTILE = "in\n12:00:00.000 forged\r\x1b[2J\x7f\u202e\u2028end"
+
+
+def test_the_name_of_a_port_forges_no_line(others: Others, tmp_path: Path) -> None:
+    """Guards against: a program whose port writes lines of our log, or gives orders to the terminal that shows them."""
+    others.client("MidiIn", "evil").open_virtual_port(HOSTILE)
+    others.client("MidiOut", "evil").open_virtual_port(HOSTILE)
+    with playing(
+        tmp_path, "plain", "midi.output=evil", "midi.input=evil", f"control.socket={tmp_path / 'control'}"
+    ) as daemon:
+        daemon.wait_for("ready: ")
+        printed = [run_sideman("ports").stdout, run_sideman("ports", "--json").stdout]
+        words = ("ctl", "--socket", str(tmp_path / "control"), "status")
+        printed += [run_sideman(*words).stdout, run_sideman(*words, "--json").stdout]
+        assert daemon.stop(signal.SIGTERM) == 0
+    lines = [*daemon.log, *(line for text in printed for line in text.splitlines())]
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("12:00:00.000 forged") for line in lines)
+    assert any("forged" in line for line in daemon.log)
+    assert all("forged" in text for text in printed)

@@ -46,6 +46,32 @@ def test_the_terminal_gets_short_lines_with_the_time() -> None:
     assert all(len(time) == len("12:00:00.000") for time, _, _ in lines)
 
 
+HOSTILE = "a\n12:00:00.000 forged\r\x1b[2J\x9b31m\x7f\u202e\u2028<0>b"
+
+
+@pytest.mark.parametrize("in_journal", [False, True])
+def test_no_name_forges_a_line(in_journal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a port whose name writes lines of the log, or gives orders to the terminal that shows it."""
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        there = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}" if in_journal else "")
+        with contextlib.redirect_stderr(stream):
+            log.configure_logging("info")
+        logging.getLogger("test").warning("midi.output: %s is gone", HOSTILE)
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            logging.getLogger("test").exception("%s failed", HOSTILE)
+    text = path.read_text()
+    assert text.replace("\n", "").isprintable()
+    first, second, *traceback = text.splitlines()
+    assert r"a\n12:00:00.000 forged\r\x1b[2J\x9b31m\x7f\u202e\u2028<0>b is gone" in first
+    assert second.endswith("failed")
+    assert traceback
+    assert all(line.removeprefix("<3>").startswith("    ") for line in traceback)
+
+
 def test_the_journal_gets_priorities_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against: `journalctl -p warning` shows nothing; lines with two times."""
     path = tmp_path / "journal"
@@ -55,7 +81,7 @@ def test_the_journal_gets_priorities_and_no_time(tmp_path: Path, monkeypatch: py
         logged(stream, "debug")
         logging.getLogger("test").error("two\nlines")
     assert path.read_text().splitlines() == [
-        "<7>debug said", "<6>info said", "<4>warning said", "<3>error said", "<3>two", "<3>lines",
+        "<7>debug said", "<6>info said", "<4>warning said", "<3>error said", "<3>two\\nlines",
     ]  # fmt: skip
 
 

@@ -28,11 +28,17 @@ def test_all_notifications(tmp_path: Path) -> None:
     with _manager(address) as manager:
         notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
         notifier.ready("playing")
-        notifier.status("two\nlines")
+        notifier.status("two\nlines\x1b[2J\u202e\u2028READY=0")
         notifier.notify_watchdog()
         notifier.stopping()
         printed = [manager.recv(4096).decode() for _ in range(4)]
-    assert printed == ["READY=1\nSTATUS=playing", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1\nSTATUS=stopping"]
+    status = r"STATUS=two lines\x1b[2J\u202e READY=0"
+    assert printed == [
+        "READY=1\nSTATUS=playing",
+        status,
+        "WATCHDOG=1",
+        "STOPPING=1\nSTATUS=stopping",
+    ]
 
 
 @pytest.mark.skipif(not Path("/proc/sys/kernel").exists(), reason="abstract sockets are Linux's")

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from sideman.core.errors import UsageError
+from sideman.core.events import Report
+from sideman.takes import recorder as recorder_module
 from sideman.takes.folder import OpenTake, TakeFolder, is_recording, reading
-from sideman.takes.journal import Journal
+from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.midi_file import TakeMidiFile
 from support.fakes import performance
 from support.takes import perform_with_reports, recorded_take, replay_take, take_recorder
@@ -49,6 +52,63 @@ def test_the_take_being_written_is_never_deleted(tmp_path: Path) -> None:
     assert folder.names() == []
 
 
+def kept_take(folder: Path, header: TakeHeader, reports: list[Report]) -> Journal:
+    """The take that is kept from memory at the end of such a performance."""
+    recorder = take_recorder(folder, header, record=False)
+    for report in reports:
+        recorder.record(report)
+    return Journal(TakeFolder(folder).journal(Path(recorder.keep()).stem))
+
+
+def test_recorded_and_kept_takes_never_give_way_to_each_other(tmp_path: Path) -> None:
+    """Guards against: a pad that is pressed again and again, or a program, that costs the recordings of the evening."""
+    header, reports, _ = perform_with_reports(performance(), [], 5.0)
+    folder = TakeFolder(tmp_path)
+    recorded = [recorded_take(tmp_path, header, reports).name for _ in range(2)]
+    kept = [kept_take(tmp_path, header, reports).name for _ in range(3)]
+    folder.prune(1, kept=kept[-1])
+    assert folder.names() == [*recorded, kept[-1]]
+    folder.prune(folder.size(recorded[0]) + 1)
+    assert folder.names() == [recorded[-1], kept[-1]]
+
+
+def test_files_of_others_and_links_neither_count_nor_go(tmp_path: Path) -> None:
+    """Guards against: a planted link to a large file, for which all recordings are deleted; a number that ends all."""
+    header, reports, _ = perform_with_reports(performance(), [], 3.0)
+    folder = TakeFolder(tmp_path / "takes")
+    name = recorded_take(folder.path, header, reports).name
+    (tmp_path / "large").write_bytes(bytes(1_000_000))
+    folder.journal("link").symlink_to(tmp_path / "large")
+    folder.midi(name).unlink()
+    folder.midi(name).symlink_to(tmp_path / "large")
+    folder.prune(folder.size(name))
+    assert name in folder.names()
+    assert folder.journal("link").is_symlink()
+    planted = json.loads(header.encode()) | {"number": 10**18 - 1}
+    folder.journal("planted").write_text(json.dumps(planted, separators=(",", ":")) + "\n")
+    if os.geteuid() == 0:
+        os.chown(folder.journal("planted"), 4242, 4242)
+    newest = ""
+    for number in range(2, 4):
+        recorded_take(folder.path, header, reports)
+        *before, newest = (each for each in folder.names() if each not in ("planted", "link"))
+        assert len(before) == number - 1
+        assert newest.endswith(f"-Name-{number - 1}")
+    folder.prune(folder.size(newest) + folder.size("planted"))
+    assert newest in folder.names()
+    assert (os.geteuid() == 0) == folder.journal("planted").exists()
+
+
+def test_only_we_may_lock_a_journal(tmp_path: Path) -> None:
+    """Guards against: another user who locks a journal, so that it is never deleted, or counts as being recorded."""
+    header, reports, _ = perform_with_reports(performance(), [], 1.0)
+    mask = os.umask(0)
+    try:
+        assert recorded_take(tmp_path, header, reports).path.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(mask)
+
+
 def test_a_clock_that_jumps_back_changes_no_order(tmp_path: Path) -> None:
     """Guards against: a Pi without a clock of its own that deletes the newest takes, and keeps those of last year."""
     header, reports, _ = perform_with_reports(performance(), [], 3.0)
@@ -75,8 +135,10 @@ def test_older_takes_stay_until_the_new_one_is_on_the_disk(
     """Guards against: a power cut between the deletion of the old takes and the last line of the new one."""
     header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [], 20.0)
     folder = TakeFolder(tmp_path)
-    names = [recorded_take(tmp_path, header, reports).name for _ in range(2)]
-    monkeypatch.setattr("sideman.takes.recorder._MEGABYTE", 2 * max(map(folder.size, names)))
+    make = recorded_take if record else kept_take
+    names = [make(tmp_path, header, reports).name for _ in range(2)]
+    share = 1 if record else recorder_module._KEPT_SHARE
+    monkeypatch.setattr("sideman.takes.recorder._MEGABYTE", 2 * share * max(map(folder.size, names)))
     deleted: list[str] = []
 
     def delete(self: TakeFolder, name: str) -> None:

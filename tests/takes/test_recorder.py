@@ -30,7 +30,7 @@ from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.midi_file import TICKS_PER_BEAT
-from sideman.takes.recorder import _RecentBars, _TakeWriter
+from sideman.takes.recorder import KEEP_INTERVAL_S, _RecentBars, _TakeWriter
 from support.fakes import performance
 from support.performances import PHRASE
 from support.takes import perform_with_reports, recorded_take, replay_take, take_recorder
@@ -189,6 +189,55 @@ def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     assert mido.MidiFile(folder.midi(part.name)).length == pytest.approx(part.totals().seconds, abs=0.1)
     assert isinstance(recorder._sink, _RecentBars)
     assert recorder._sink._bytes < 40_000
+
+
+def test_a_storm_of_requests_keeps_little(tmp_path: Path) -> None:
+    """Guards against: a client that asks a thousand times, and a folder full of the same minutes."""
+    header, reports, _ = perform_with_reports(performance(play__capture_minutes=1), PHRASE, 31.0)
+    recorder, folder = take_recorder(tmp_path, header, record=False), TakeFolder(tmp_path)
+    refusals: list[str] = []
+    second = 0.0
+    for report in reports:
+        recorder.record(report)
+        second = report.second if isinstance(report, Advanced) else second
+        if second > 1:
+            try:
+                recorder.keep()
+            except Unavailable as error:
+                refusals.append(str(error))
+    assert refusals
+    assert all("kept a moment ago" in refusal for refusal in refusals)
+    assert 3 <= len(folder.names()) <= 30 / KEEP_INTERVAL_S
+    assert all(Journal(folder.journal(name)).header.kept for name in folder.names())
+
+
+def test_where_nothing_new_was_played_the_last_take_is_the_answer(tmp_path: Path) -> None:
+    """Guards against: a take for each press while the music stands."""
+    header, reports, _ = perform_with_reports(performance(), PHRASE, 12.0)
+    recorder, folder = take_recorder(tmp_path, header, record=False), TakeFolder(tmp_path)
+    for report in reports:
+        recorder.record(report)
+    first = Path(recorder.keep())
+    for second in (60.0, 70.0):
+        recorder.record(Advanced(second, 100.0, True))
+        assert recorder.keep() == str(first)
+    assert len(folder.names()) == 1
+    folder.delete(first.stem)  # by the musician, who then asks again
+    assert Path(recorder.keep()).is_file()
+
+
+def test_a_storm_of_requests_does_not_wear_out_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a wait for the disk at each request while a take is recorded."""
+    header, reports, _ = perform_with_reports(performance(), PHRASE, 31.0)
+    recorder = take_recorder(tmp_path, header)
+    syncs: list[int] = []
+    monkeypatch.setattr("os.fsync", syncs.append)
+    paths = set()
+    for report in reports:
+        recorder.record(report)
+        paths.add(recorder.keep())
+    assert len(paths) == 1
+    assert 0 < len(syncs) <= 3 * 31 / KEEP_INTERVAL_S + 3
 
 
 def test_with_zero_minutes_nothing_is_remembered(tmp_path: Path) -> None:

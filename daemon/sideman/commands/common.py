@@ -17,6 +17,7 @@ from sideman.config.yaml import parse_setting
 from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
+from sideman_models.text import printable
 
 if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
@@ -129,8 +130,9 @@ def print_list(
     elif not facts:
         print(nothing)
     else:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
+        cells = [[printable(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

@@ -23,6 +23,7 @@ from sideman.control.codec import decode_message
 from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_summary
 from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman_models.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +174,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "bundle": f"{answer['bundle']}; seed {answer['seed']}",
         "sideman": f"{answer['version']}, '{answer['name']}', up {minutes // 60}:{minutes % 60:02}:{second:02}",
     }
-    return "\n".join(f"{name:8} {text}" for name, text in lines.items() if text)
+    return "\n".join(f"{name:8} {printable(text)}" for name, text in lines.items() if text)
 
 
 def _format_settings(answer: Mapping[str, Any]) -> str:
@@ -206,6 +207,6 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "preset": _format_changes,
     "reload": _format_changes,
     "mode": lambda answer: f"mode {answer['mode']}",
-    "keep": lambda answer: str(answer["take"]),
+    "keep": lambda answer: printable(answer["take"]),
     "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",
 }

@@ -14,6 +14,7 @@ from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
+from sideman_models.text import printable
 
 _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
 
@@ -89,7 +90,7 @@ def _show(args: argparse.Namespace) -> None:
     print(bundle.card.strip() or f"# {bundle.name}\n\nIt has no card.")
     print()
     for name, value in {**_facts(bundle, path), "pictures": ", ".join(pictures) or "none"}.items():
-        print(f"{name.replace('_', ' ')}: {'-' if value is None else value}")
+        print(f"{name.replace('_', ' ')}: {'-' if value is None else printable(value)}")
 
 
 # -- export and import

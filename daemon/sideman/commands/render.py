@@ -24,6 +24,7 @@ from sideman.render.render import RenderedTake, chord_symbols, render_take, take
 from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
+from sideman_models.writing import make_folder
 
 DEFAULT_BARS = 32
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
@@ -146,7 +147,7 @@ def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_
         files = [(output, output.take_path(name, number, seed)) for output in outputs]
         for _, path in files:
             with explain_write_errors(path.parent):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
         summary, seconds, spent_seconds = _render(replace(performance, seed=seed), bars, name, files)
         played, spent = played + seconds, spent + spent_seconds
         print(summary, flush=True)

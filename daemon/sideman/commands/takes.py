@@ -32,7 +32,7 @@ from sideman.takes.folder import TakeFolder, is_folder, is_recording, reading, t
 from sideman.takes.journal import Journal, TakeTotals
 from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
-from sideman.takes.replay import compare_replay, complete_journal, engine_at_start, performance_of
+from sideman.takes.replay import compare_replay, engine_at_start, performance_of
 from sideman_models.text import printable
 
 
@@ -70,10 +70,8 @@ def run(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _open_journal(folder: TakeFolder, name: str) -> Iterator[Journal]:
-    """A take's journal, which is not deleted meanwhile. If it was cut off and we may write, it is completed first."""
+    """A take's journal, which is not deleted meanwhile."""
     path = folder.find(name)
-    with contextlib.suppress(OSError):
-        complete_journal(Journal(path), folder)
     with reading(path):
         yield Journal(path)
 

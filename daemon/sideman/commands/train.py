@@ -7,7 +7,6 @@ import argparse
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from sideman_models.text import printable
 from sideman_models.training import checkpoint
 from sideman_models.training.cluster import Cluster, read_cluster
 from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dropout
+from sideman_models.writing import delete, make_folder, scratch_folder
 
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
@@ -131,8 +131,8 @@ def _check(args: argparse.Namespace) -> None:
 def _try_to_write(path: Path) -> None:
     """Make the bundle's parent folder and write into it, so that an error does not come only after the training."""
     with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
+        make_folder(path.parent)
+        with scratch_folder(path):
             pass
 
 
@@ -166,7 +166,7 @@ def _train(args: argparse.Namespace) -> None:
     bundle, pictures = _with_pictures(learned.bundle, learned.value_counts)
     _save(bundle, args.out, pictures)
     if learned.finished:
-        unfinished.unlink(missing_ok=True)
+        delete(unfinished)
     elif unfinished.exists():
         print(f"{unfinished}: to continue, give the same command with --resume")
 

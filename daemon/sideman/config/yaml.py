@@ -24,6 +24,7 @@ from sideman.core.settings.schema import BINDING_KEYS, GROUPS, LIST_KEYS
 from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
 from sideman_models.limits import SETTINGS
+from sideman_models.writing import make_folder, own_file
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
@@ -111,7 +112,8 @@ def set_keys(path: Path, changes: Mapping[str, int | str | None]) -> None:
     before = read_file(path, SETTINGS.bytes, ConfigError) if path.exists() else b""
     after = edit_yaml(before, changes, str(path))
     with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = own_file(path)
+        make_folder(path.parent)
     write_file(path, after)
 
 

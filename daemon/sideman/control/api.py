@@ -170,10 +170,10 @@ class ControlApi(Struct, dict=True):
         try:
             result = self.answer(make_request(action, dict.fromkeys(fields[:1], argument)))
         except SidemanError as error:
-            _log.warning("%s", error)
+            _log_refusal(error)
             return
         if isinstance(result, Pending):
-            result.then(lambda outcome: _log.warning("%s", outcome) if isinstance(outcome, SidemanError) else None)
+            result.then(_log_refusal)
 
     def _take_learned(self, argument: str) -> protocol.LearnedEvent:
         """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""
@@ -268,6 +268,11 @@ class ControlApi(Struct, dict=True):
             raise ConfigError(f"learn: {error}") from None
         self.put(events.LearnBinding(target))
         return protocol.LearnResult(target.text)
+
+
+def _log_refusal(outcome: object) -> None:
+    if isinstance(outcome, SidemanError):
+        _log.warning("%s", "; ".join(str(outcome).splitlines()))
 
 
 def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:

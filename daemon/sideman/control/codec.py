@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from sideman.control import protocol
 from sideman.core.errors import UsageError
 from sideman_models.limits import REQUEST
-from sideman_models.text import printable
+from sideman_models.text import printable, printable_lines
 
 MAX_VALUES = REQUEST.count  # in one request, those in lists and groups included
 _DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
@@ -114,12 +114,16 @@ def encode_line(message: protocol.Message) -> bytes:
 
 
 def encode_json(value: object) -> bytes:
-    r"""Return `value` as JSON. The bytes of a file name that are not UTF-8 are written as a text like `\udcff`."""
+    r"""Return `value` as JSON that a terminal can show: what is not printable is escaped, such as `\u202e`.
+
+    The bytes of a file name that are not UTF-8 are written as a text like `\udcff`.
+    """
     try:
-        return msgspec.json.encode(value)
+        encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
         text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
-        return re.sub("[\ud800-\udfff]", lambda found: rf"\\u{ord(found[0]):x}", text).encode()
+        encoded = re.sub("[\ud800-\udfff]", lambda found: rf"\\u{ord(found[0]):x}", text).encode()
+    return encoded if encoded.isascii() and b"\x7f" not in encoded else printable_lines(encoded.decode()).encode()
 
 
 def decode_message(line: str | bytes) -> protocol.Message:

@@ -22,6 +22,7 @@ from sideman.core.chart.chart import Chart
 from sideman.core.positions import reached_beat
 from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
+from sideman_models.text import printable
 
 MAX_DELAY_S = 0.05  # within this time the next note, a new chart and log lines are sent
 STATUS_INTERVAL_S = 0.5
@@ -143,4 +144,4 @@ class _LogBuffer(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not getattr(record, "published", False):
-            self.lines.append((record.levelname.lower(), record.getMessage()))
+            self.lines.append((record.levelname.lower(), printable(record.getMessage())))

@@ -26,6 +26,7 @@ from sideman.control.socket_file import UnixListener, socket_path
 from sideman.control.tally import Tally
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
+from sideman_models.writing import make_folder
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
 ACTION_PAUSE_S = 0.1
@@ -47,7 +48,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
     """Open the control socket and the OSC port that `settings` ask for, and close them at the end.
 
     If the control socket cannot be made, the log says why and the daemon plays without it. Raises Unavailable if
-    another daemon listens on the socket, or if the OSC port cannot be opened.
+    another daemon of ours listens on the socket, or if the OSC port cannot be opened.
     """
     control, listener, osc = settings.control, None, None
     with contextlib.ExitStack() as stack:
@@ -55,7 +56,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
         if path is not None:
             try:
                 if control.socket is None:
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    make_folder(path.parent, 0o700)
                 listener = stack.enter_context(contextlib.closing(UnixListener(path)))
             except OSError as error:
                 _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)

@@ -4,22 +4,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
 import re
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from sideman.config.resources import expand_user
 from sideman.core.errors import Unavailable
 from sideman.files import state_folder
+from sideman_models.text import printable
+from sideman_models.writing import delete, locked_file
 
 NO_SOCKET = "none"
 DEFAULT_CLIENT = "sideman"
 _SERVICE_FOLDER = Path("/run/sideman")  # where the systemd service has its socket
 _BACKLOG = 64  # clients that may wait to be accepted
+_LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.05
 
 
 def socket_folder() -> Path:
@@ -53,12 +57,12 @@ def candidate_socket_paths(client: str) -> Iterator[Path]:
 class UnixListener:
     """A listening Unix socket at `path`, open to its owner only. It replaces a socket that a dead process has left.
 
-    Raises Unavailable while another process listens there, and OSError if the socket cannot be made.
+    Raises Unavailable while another process of ours listens there, and OSError if the socket cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _folder_lock(path.parent):
+        with _start_lock(path):
             _remove_stale_socket(path)
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             mask = os.umask(0o177)  # so that the file has the mode 0600 from the beginning
@@ -77,7 +81,7 @@ class UnixListener:
         """Stop listening, and remove the file unless another daemon has replaced it."""
         with contextlib.suppress(OSError):
             if self._current_file() == self._own_file:
-                self.path.unlink()
+                delete(self.path)
         self.socket.close()
 
     def _current_file(self) -> tuple[int, int]:
@@ -86,30 +90,35 @@ class UnixListener:
 
 
 @contextlib.contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`: of two daemons that start at once, one could remove the socket of the other."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise Unavailable(f"control.socket: another sideman starts in {folder} at this very moment") from None
-    finally:
-        os.close(file)
+def _start_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the socket `path`: of two daemons that start at once, one could remove the other's socket.
+
+    The lock is a file that only we may open, so that no other user can keep it. Raises OSError if it stays busy.
+    """
+    for _ in range(_LOCK_TRIES):
+        with locked_file(path.with_name(f".{path.name}.lock")) as is_free:
+            if is_free:
+                yield
+                return
+        time.sleep(_LOCK_PAUSE_S)
+    raise OSError(errno.EBUSY, "another sideman has been starting there for a while")
 
 
 def _remove_stale_socket(path: Path) -> None:
     """Remove the socket at `path` if no process listens on it."""
     try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(17, "the file there is not a socket")
+        status = path.lstat()
+        if not stat.S_ISSOCK(status.st_mode):
+            raise FileExistsError(errno.EEXIST, "the file there is not a socket")
+        if status.st_uid != os.geteuid():
+            raise FileExistsError(errno.EEXIST, "the socket there belongs to another user")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(os.fspath(path))
     except (FileNotFoundError, ConnectionRefusedError):
-        path.unlink(missing_ok=True)
+        delete(path)
         return
     except BlockingIOError:
         pass  # a daemon listens, but too many clients wait to be accepted
     hint = "give this one a name of its own (--set midi.client=NAME), or a control.socket"
-    raise Unavailable(f"control.socket: {path}: another sideman listens there; {hint}")
+    raise Unavailable(f"control.socket: {printable(path)}: another sideman listens there; {hint}")

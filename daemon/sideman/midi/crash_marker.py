@@ -12,8 +12,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sideman_models.files import read_plain_file, write_whole
+from sideman_models.files import read_plain_file
 from sideman_models.limits import CRASH_MARK
+from sideman_models.writing import delete, make_folder, write_whole
 
 _log = logging.getLogger(__name__)
 _MAX_PORTS = 32
@@ -54,9 +55,9 @@ class CrashMarker:
         marks = {**self._left_over, **self._current}
         try:
             if marks:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self._path.parent)
                 write_whole(self._path, json.dumps(marks).encode())
             else:
-                self._path.unlink(missing_ok=True)
+                delete(self._path)
         except OSError as error:
             _log.debug("%s: cannot be written: %s", self._path, error.strerror)

@@ -26,6 +26,7 @@ from sideman.midi.decoder import MidiDecoder
 from sideman.midi.driver import MidiDriver
 from sideman.midi.request import CHANNELS, INPUT, WantedPort
 from sideman.midi.requested_port import RequestedPort
+from sideman_models.text import printable
 
 CLOCK_SILENCE_S = 2.0
 """A clock from which nothing has come for so long gives way to that of another input."""
@@ -143,7 +144,7 @@ class InputPort:
         """
         before, peers = self.requested.look_at_peers()
         if self.requested.serving is not None:
-            for name in sorted(before - peers):
+            for name in map(printable, sorted(before - peers)):
                 yield self.changed(True, f"{name} is no longer connected; its keys are released")
 
     def changed(self, is_open: bool, text: str) -> PortChanged:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sideman_models.text import closest
+from sideman_models.text import closest, printable
 
 
 def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
@@ -52,7 +52,7 @@ def same_port(name: str, other: str) -> bool:
 
 def quoted_names(names: Sequence[str]) -> str:
     """The names in quotes, for an error message."""
-    return ", ".join(f"'{name}'" for name in names) or "none"
+    return ", ".join(f"'{printable(name)}'" for name in names) or "none"
 
 
 def _without_numbers(name: str) -> str:

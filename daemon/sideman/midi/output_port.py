@@ -10,6 +10,7 @@ from sideman.core.events import PortChanged
 from sideman.core.ledger import is_release
 from sideman.midi.driver import DriverError, DriverPort, MidiDriver, SendBytes
 from sideman.midi.requested_port import RequestedPort
+from sideman_models.text import printable
 
 
 class OutputPort:
@@ -96,7 +97,7 @@ class OutputPort:
         if driver.period_s:
             new &= before
         self._listeners = (self._listeners & peers) | new
-        for name in sorted(new):
+        for name in map(printable, sorted(new)):
             yield self.changed(True, f"{name} listens now", name)
 
     def detach(self) -> None:

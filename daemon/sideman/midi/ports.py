@@ -37,6 +37,7 @@ from sideman.midi.names import is_own_port
 from sideman.midi.output_port import OutputPort
 from sideman.midi.request import AUTO, INPUT, NO_PORT, OUTPUT, TITLES, PortRequest
 from sideman.midi.requested_port import RequestedPort
+from sideman_models.text import printable
 
 
 class MidiPorts:
@@ -250,7 +251,7 @@ def list_ports(client: str = "sideman") -> list[SystemPorts]:
         with contextlib.suppress(DriverError):
             if driver.is_running():
                 outputs, inputs = (
-                    tuple(name for name in driver.targets(direction) if not is_own_port(name, client))
+                    tuple(printable(name) for name in driver.targets(direction) if not is_own_port(name, client))
                     for direction in Direction
                 )
                 listings.append(SystemPorts(driver.title, driver.library, outputs, inputs, driver.has_virtual_ports))

@@ -10,6 +10,7 @@ from sideman.midi.driver import DriverError, DriverPort, MidiDriver, ReceiveByte
 from sideman.midi.drivers import no_system_message
 from sideman.midi.names import is_own_port, match_ports, nearest_port_name, quoted_names, same_port
 from sideman.midi.request import AUTO, WantedPort
+from sideman_models.text import printable
 
 IN_PROCESS = "in-process"
 _Target = tuple[MidiDriver, str]
@@ -64,9 +65,9 @@ class RequestedPort:
                 ours = kept if kept is not None and kept.exists() else self._make_port(driver)
                 ours.connect(target)
         except DriverError as error:
-            raise Unavailable(f"{self.key}: {error}") from error
+            raise Unavailable(f"{self.key}: {printable(error)}") from error
         self.is_open, self.missing, self.target = True, "", target
-        self._title = f"{target or ours.name} ({driver.title})"
+        self._title = f"{printable(target or ours.name)} ({driver.title})"
         self.look_at_peers()
         return ours
 
@@ -123,7 +124,7 @@ class RequestedPort:
         if not found:
             names = [name for _, name in targets]
             guess = nearest_port_name(wanted, names)
-            meant = f"; did you mean '{guess}'?" if guess else ""
+            meant = f"; did you mean '{printable(guess)}'?" if guess else ""
             raise Unavailable(f"{key}: no port is called '{wanted}'{meant} (the ports are: {quoted_names(names)})")
         # Only those of the first system: a port at ALSA and one at JACK may be the same device.
         same = [target for target in found if target[0] is found[0][0]]

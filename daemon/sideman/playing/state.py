@@ -27,8 +27,9 @@ from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.files import state_folder
 from sideman.playing.assembly import Performance, state_of
 from sideman.playing.player import Remembered
-from sideman_models.files import read_plain_file, write_whole
+from sideman_models.files import read_plain_file
 from sideman_models.limits import STATE
+from sideman_models.writing import make_folder, rename, write_whole
 
 _log = logging.getLogger(__name__)
 STATE_VERSION = 2
@@ -75,7 +76,7 @@ def set_aside(path: Path, reason: str) -> None:
     names = (path.with_name(f"{path.stem}.aside-{number}{path.suffix}") for number in count(1))
     aside = next(name for name in names if not os.path.lexists(name))
     try:
-        path.rename(aside)
+        rename(path, aside)
         kept = f"kept as {aside.name}"
     except OSError as error:
         kept = f"it cannot be renamed: {error.strerror}"
@@ -108,7 +109,7 @@ class StateKeeper:
             "settings": changed_settings(self._configured, remembered.settings),
         }
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             write_whole(self._path, msgspec.json.encode(state), sync=sync)
         except OSError as error:
             if not self._fails:

@@ -8,7 +8,9 @@ import logging
 import os
 import select
 import sys
-from typing import TextIO
+from typing import Any, TextIO
+
+from sideman_models.text import printable
 
 WRITE_TIMEOUT_S = 0.1
 """How long to wait if stderr does not accept a line. After that, lines are dropped until it accepts one again."""
@@ -51,13 +53,24 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         """Ignore the error: there is no other place to report it."""
 
 
-class _TerminalFormatter(logging.Formatter):
+class _PrintableFormatter(logging.Formatter):
+    """Makes one line of a message, whatever names are in it, and indents a traceback: no text can forge a line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's own
+        return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).splitlines())
+
+
+class _TerminalFormatter(_PrintableFormatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         return line if record.levelno < logging.WARNING else line.replace(" ", f" {record.levelname.lower()}: ", 1)
 
 
-class _JournalFormatter(logging.Formatter):
+class _JournalFormatter(_PrintableFormatter):
     def format(self, record: logging.LogRecord) -> str:
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
         # Each line needs its priority: the journal would give the rest of a traceback the default one.

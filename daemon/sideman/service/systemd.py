@@ -11,6 +11,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from sideman_models.text import printable
+
 
 class SystemdNotifier:
     """Sends to the service manager named in `environ`. Errors are ignored: the music must not depend on it."""
@@ -44,6 +46,6 @@ class SystemdNotifier:
     def _send(self, **lines: str) -> None:
         if not self._address:
             return
-        message = "\n".join(f"{key}={' '.join(value.split())}" for key, value in lines.items())
+        message = "\n".join(f"{key}={printable(' '.join(value.split()))}" for key, value in lines.items())
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)

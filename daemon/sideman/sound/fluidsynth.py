@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from sideman.config import resources
-from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
+from sideman.core.errors import DiskError, NoSuchInput, Unavailable, UnreadableInput
 from sideman.files import explain_write_errors
+from sideman_models.writing import check_replaceable, is_ours_alone, replace_file, scratch_folder, write_whole
 
 EXECUTABLE = "fluidsynth"
 SAMPLE_RATE = 44_100
@@ -40,12 +42,14 @@ class FluidSynth(Struct, frozen=True):
 
         Raises CannotCreate, DiskError, or Unavailable if fluidsynth fails.
         """
-        wav = wav.resolve()
-        if wav.exists() and not wav.is_file():
-            raise CannotCreate(f"{wav}: cannot be created: something else than a file is there")
-        with explain_write_errors(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
-            midi_file, wav_file = Path(folder, "take.mid"), Path(folder, "take.wav")
-            midi_file.write_bytes(midi)
+        with explain_write_errors(wav), contextlib.ExitStack() as stack:
+            wav = wav.absolute()
+            check_replaceable(wav)
+            # Where others may write, they could exchange the folder in which fluidsynth writes.
+            alone = is_ours_alone(wav.parent)
+            folder = stack.enter_context(scratch_folder(wav if alone else Path(tempfile.gettempdir(), "sideman")))
+            midi_file, wav_file = folder / "take.mid", folder / "take.wav"
+            write_whole(midi_file, midi, sync=False)
             options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav_file)]
             command = [str(self.program), *options, str(self.sound_font), str(midi_file)]
             try:
@@ -59,7 +63,10 @@ class FluidSynth(Struct, frozen=True):
                 raise Unavailable(f"--wav: {self.program} wrote no sound{message}")
             if wav_file.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
                 raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{message}")
-            wav_file.replace(wav)
+            if alone:
+                replace_file(wav, wav_file)
+            else:
+                write_whole(wav, wav_file.read_bytes())
 
 
 def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynth:

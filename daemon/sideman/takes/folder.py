@@ -14,6 +14,7 @@ import fcntl
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from msgspec import Struct
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.files import state_folder
-from sideman.takes.journal import TakeHeader, take_number
-from sideman_models.files import write_whole
+from sideman.takes.journal import TakeHeader, number_and_kept
 from sideman_models.network.bundle import bundle_folders
 from sideman_models.text import closest, printable
+from sideman_models.writing import create_file, delete, make_folder, write_whole
 
 JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")
+_MAX_NUMBER = 10**18 - 1  # with more digits, `number_and_kept` would not read it
 _SMALL_BYTES = 1_000_000
 """A MIDI file up to this size is rewritten at each bar line, one of twice the size at every second one, and so on."""
 
@@ -52,12 +54,13 @@ class TakeFolder(Struct, frozen=True):
         """The names of all takes in the order in which they were recorded; first those that have no number, by name."""
         with contextlib.suppress(OSError):
             found = sorted(path.stem for path in self.path.glob(f"*{JOURNAL}") if _NAME.fullmatch(path.stem))
-            return sorted(found, key=lambda name: take_number(self.journal(name)))
+            return sorted(found, key=lambda name: number_and_kept(self.journal(name))[0])
         return []
 
     def next_number(self) -> int:
         """The number of a new take."""
-        return max((take_number(self.journal(name)) for name in self.names()), default=0) + 1
+        highest = max((number_and_kept(self.journal(name))[0] for name in self.names()), default=0)
+        return min(highest + 1, _MAX_NUMBER)
 
     def find(self, name: str) -> Path:
         """The journal of the take called `name`. Raises NoSuchInput, with a name that is similar."""
@@ -70,12 +73,9 @@ class TakeFolder(Struct, frozen=True):
         raise NoSuchInput(f"{printable(name)}: no such take; {hint}")
 
     def size(self, name: str) -> int:
-        """The size of both files of a take."""
-        size = 0
-        for path in (self.journal(name), self.midi(name)):
-            with contextlib.suppress(OSError):
-                size += path.stat().st_size
-        return size
+        """The size of both files of a take; what is no file of ours, such as a link, has none."""
+        status = map(_own_status, (self.journal(name), self.midi(name)))
+        return sum(each.st_size for each in status if each is not None)
 
     def delete(self, name: str) -> None:
         """Delete a take. Raises UsageError if it is being recorded or read or is a folder, and OSError."""
@@ -91,15 +91,19 @@ class TakeFolder(Struct, frozen=True):
                     f"{printable(name)}: it is being read, by `sideman takes`; delete it when that is over"
                 )
             for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
-                path.unlink(missing_ok=True)
+                delete(path)
 
-    def prune(self, limit: int) -> None:
-        """Delete the oldest takes until all takes fill at most `limit` bytes, and log the names of the deleted.
+    def prune(self, limit: int, kept: str | None = None) -> None:
+        """Delete the oldest recorded takes until they fill at most `limit` bytes, and log the names of the deleted.
 
-        One that is being read stays until the next time; no newer one is deleted in its place.
+        With `kept`, the name of a take that was just kept on request, delete the oldest kept takes instead, but not
+        that one: neither kind gives way to the other. A take that is being read stays until the next time; no newer one
+        is deleted in its place. The takes of others are left alone.
         """
-        sizes = {name: self.size(name) for name in self.names()}
-        total = sum(sizes.values())
+        names = [name for name in self.names() if _own_status(self.journal(name)) is not None]
+        names = [name for name in names if number_and_kept(self.journal(name))[1] == (kept is not None)]
+        total = sum(map(self.size, names))
+        sizes = {name: self.size(name) for name in names if name != kept}
         for name, size in sizes.items():
             if total <= limit:
                 break
@@ -118,6 +122,18 @@ def take_folder(named: str | None) -> TakeFolder:
         return TakeFolder(resources.expand_user(named))
     own = bundle_folders()[0].parent if len(bundle_folders()) > 1 else state_folder()
     return TakeFolder(own / "takes")
+
+
+def _own_status(path: Path) -> os.stat_result | None:
+    """The status of a file of ours; None for anything else, such as a link or a file of another user.
+
+    On some file systems, such as that of a USB stick, everything belongs to one user, as the folder does.
+    """
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_uid in (os.geteuid(), path.parent.stat().st_uid):
+            return status
+    return None
 
 
 def is_folder(journal: Path) -> bool:
@@ -144,8 +160,10 @@ def _locked(journal: Path, kind: int) -> Iterator[bool]:
     with contextlib.ExitStack() as stack:
         is_free = True
         try:
-            if journal.is_file():
-                fcntl.flock(stack.enter_context(journal.open("rb")), kind | fcntl.LOCK_NB)
+            if stat.S_ISREG(journal.lstat().st_mode):
+                file = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                stack.callback(os.close, file)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
         except OSError as error:  # some file systems have no locks
             is_free = not isinstance(error, BlockingIOError)
         yield is_free
@@ -157,19 +175,19 @@ class OpenTake:
     def __init__(self, folder: TakeFolder, header: TakeHeader) -> None:
         self.header = header
         self.path, self.midi_path = folder.journal(header.name), folder.midi(header.name)
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         if os.path.lexists(self.midi_path):  # of another program: it would be replaced
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.midi_path))
         self.size = self.midi_size = 0
         self._bars = 0
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._file = create_file(self.path)  # that only we may lock
         try:
             with contextlib.suppress(OSError):  # some file systems have no locks
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append(header.encode())
         except BaseException:
             os.close(self._file)
-            self.path.unlink(missing_ok=True)
+            delete(self.path)
             raise
 
     @property

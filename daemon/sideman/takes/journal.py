@@ -38,7 +38,7 @@ _TOTALS_START = b'{"total":'
 _MAX_BEATS_PER_S, _JUMP_BEATS = 1000 / 60, 0.1
 """Music that advances by more than this many beats a second, and some beats besides, has jumped to another place."""
 
-_NUMBERED = re.compile(rb'\{"format":"[^"]*","version":[0-9]+,"number":([0-9]{1,18}),')
+_HEADER_START = re.compile(rb'\{"format":"[^"]*","version":[0-9]+,"number":([0-9]{1,18}),(?:"kept":(true|false),)?')
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -48,7 +48,8 @@ class TakeHeader(msgspec.Struct, frozen=True, kw_only=True):
     Beat `first_beat` fell on `second`, and `memory` is the network's state at beat `start`. A take is `whole` if it
     holds everything since the player began: only then can it be played again. `weights` is the fingerprint of the
     bundle at `path`; `sideman` and `python` are versions. The takes of a folder are numbered from 1 in the order in
-    which they were recorded, because a clock may be wrong; a take that is older than the numbers has 0.
+    which they were recorded, because a clock may be wrong; a take that is older than the numbers has 0. One that was
+    saved from memory because somebody asked is `kept`.
     """
 
     name: str
@@ -66,6 +67,7 @@ class TakeHeader(msgspec.Struct, frozen=True, kw_only=True):
     sideman: str
     python: str
     number: Count = 0
+    kept: bool = False
 
     @property
     def count_in_bars(self) -> int:
@@ -84,22 +86,22 @@ class TakeHeader(msgspec.Struct, frozen=True, kw_only=True):
             "format": JOURNAL_FORMAT,
             "version": JOURNAL_VERSION,
             "number": self.number,
+            "kept": self.kept,
             **msgspec.structs.asdict(self),
             "settings": settings_to_json(self.settings),
             "chart": msgspec.to_builtins(WrittenChart.of(self.chart)),
         }
-        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "backslashreplace") + b"\n"
+        return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
-def take_number(path: Path) -> int:
-    """The number in the header of a journal, without reading more than its start; 0 if there is none."""
+def number_and_kept(path: Path) -> tuple[int, bool]:
+    """The number of a take, and whether it was kept on request, by the start of its journal; 0 and no without them."""
     try:
         with open_file(path) as file:
-            found = _NUMBERED.match(file.read(100))
+            found = _HEADER_START.match(file.read(100))
     except (SidemanError, OSError):
-        return 0
-    return int(found[1]) if found else 0
+        return 0, False
+    return (int(found[1]), found[2] == b"true") if found else (0, False)
 
 
 class _HeaderLine(TakeHeader, frozen=True, kw_only=True):
@@ -173,8 +175,7 @@ class Journal:
         self.path = path
         with open_file(self.path) as file:
             first = file.readline(MAX_JOURNAL_LINE_BYTES)
-            self._reports_start = self.read_to = len(first)
-            """`read_to` is the end of the last line that was read."""
+            self._reports_start = len(first)
             self.header = self._read_header(first)
             self.written_totals = self._read_totals(file)
             """The last line, with the totals; None if it is missing."""
@@ -187,7 +188,7 @@ class Journal:
     def reports(self) -> Iterator[Report]:
         """All reports, in order, up to the last whole line."""
         with open_file(self.path) as file:
-            end = file.seek(self._reports_start)
+            file.seek(self._reports_start)
             for number, line in enumerate(iter(lambda: file.readline(MAX_JOURNAL_LINE_BYTES), b""), 2):
                 if not line.endswith(b"\n"):
                     return  # the program was killed while it wrote this line
@@ -199,7 +200,6 @@ class Journal:
                     report = decode_report(line)
                 except ValueError as error:
                     raise self._error_at(number, str(error)) from None
-                self.read_to = end = end + len(line)
                 yield report
 
     def totals(self) -> TakeTotals:

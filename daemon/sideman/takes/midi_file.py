@@ -20,6 +20,7 @@ from sideman.takes.lines import settings_to_json
 from sideman.takes.tempo_map import ExactTempo, FittedTempo, TempoMap, microseconds
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.text import printable
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _LYRIC, _MARKER, _END, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51, 0x58, 0x59
@@ -64,7 +65,7 @@ class TrackWriter:
 
 
 def _meta_event(kind: int, content: bytes | str) -> bytes:
-    content = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    content = printable(content).encode() if isinstance(content, str) else content
     return bytes((0xFF, kind)) + _variable_length(len(content)) + content
 
 
@@ -234,5 +235,8 @@ def _header_texts(header: TakeHeader) -> list[bytes]:
 
 
 def _information(text: str) -> bytes:
-    """A text about the take, marked as karaoke files mark theirs, so that no score program prints it under a note."""
-    return _meta_event(_TEXT, f"@I {text}")
+    """A text about the take, marked as karaoke files mark theirs, so that no score program prints it under a note.
+
+    It is one line, whatever is in it: a file with lines of somebody's choice may be taken for another kind of file.
+    """
+    return _meta_event(_TEXT, f"@I {text.replace(chr(10), ' ')}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import TakeHeader, TakeTotals
 from sideman.takes.lines import RecordedReport, decode_report, encode_report
 from sideman.takes.midi_file import TakeMidiFile
+from sideman_models.text import printable
 
 RETRY_S = 60.0
 MAX_WRITE_INTERVAL_S = 10.0
@@ -37,6 +39,9 @@ MAX_WAITING_BYTES = 8_000_000
 """Lines kept in memory while the disk fails."""
 MAX_RECENT_BYTES = 16_000_000
 """Lines kept in memory as the last minutes."""
+KEEP_INTERVAL_S = 5.0
+"""At least so much music between two takes that are kept from memory."""
+_KEPT_SHARE = 4
 _MEGABYTE = 1_000_000
 _MAX_NAME_TRIES = 20
 
@@ -72,8 +77,9 @@ class TakeRecorder:
     def keep(self) -> str:
         """Save the last minutes as a take and return the path of its MIDI file.
 
-        While a take is being written, update its files instead. Raises Unavailable if nothing is kept in memory,
-        CannotCreate or DiskError.
+        While a take is being written, update its files instead. If nothing was played since, it is the last kept take
+        again. Raises Unavailable if nothing is kept in memory or the last request came a moment ago, CannotCreate or
+        DiskError.
         """
         if isinstance(self._sink, _RecentBars) and not self._header.settings.play.capture_minutes:
             raise Unavailable("no minutes are kept in memory: play.capture_minutes is 0")
@@ -90,7 +96,11 @@ def timestamp() -> str:
 
 
 class _TakeStore(Struct, frozen=True):
-    """The folder for new takes, and their names. The takes before the one being recorded fill at most `limit` bytes."""
+    """The folder for new takes, and their names.
+
+    The takes before the one being recorded fill at most `limit` bytes; those that were kept on request, a quarter of it
+    besides, so that no request costs a recorded take.
+    """
 
     folder: TakeFolder
     limit: int
@@ -108,8 +118,12 @@ class _TakeStore(Struct, frozen=True):
         raise FileExistsError(f"{self.folder.path}: all names that were tried are taken")
 
     def prune(self) -> None:
-        """Delete the oldest takes beyond the limit. Call it only while every newer take is on the disk."""
+        """Delete the oldest recorded takes beyond the limit. Call it only while every newer take is on the disk."""
         self.folder.prune(self.limit)
+
+    def prune_kept(self, newest: str) -> None:
+        """Delete the oldest kept takes beyond their share, but never the `newest`, which is on the disk."""
+        self.folder.prune(self.limit // _KEPT_SHARE, kept=newest)
 
 
 def partial_header(header: TakeHeader, beat: float) -> TakeHeader:
@@ -132,6 +146,7 @@ class _TakeWriter:
         self._header, self._midi = header, TakeMidiFile(header)
         self._totals = TakeTotals.for_header(header)
         self._waiting = bytearray()  # lines
+        self._kept_at: float | None = None  # the second of the last `keep`
         self._is_over = False  # it was closed, or lines were lost: another take starts at the next bar line
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
@@ -194,8 +209,13 @@ class _TakeWriter:
         folder = self._store.folder
         if self._is_over:
             raise DiskError(f"{folder.path}: the take cannot be written")
+        take = self._open_take
+        if take is not None and self._kept_at is not None and self._second - self._kept_at < KEEP_INTERVAL_S:
+            return str(take.midi_path)  # the next bar line writes what was played since
         with explain_write_errors(folder.path):
-            return str(self._write(last=True).midi_path)
+            take = self._write(last=True)
+        self._kept_at = self._second
+        return str(take.midi_path)
 
     def close(self) -> None:
         """Write the totals and close the files."""
@@ -223,6 +243,9 @@ class _RecentBars:
         self._bytes = 0
         self._second = 0.0
         self._is_whole = True
+        self._kept: str | None = None  # the path of the take that was kept last, and the second of it
+        self._kept_at = 0.0
+        self._has_new = False  # whether a note was played or heard since
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
         """Add a report, and forget bars older than `play.capture_minutes`; 0 keeps nothing.
@@ -246,6 +269,9 @@ class _RecentBars:
             return  # a take from the middle starts with a bar line
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
+        if isinstance(report, events.NoteHeard | events.EventSent):
+            note = report.note if isinstance(report, events.NoteHeard) else report.event
+            self._has_new = self._has_new or isinstance(note, events.NoteOn)
         self._lines.append(encode_report(report))
 
     def close(self) -> None:
@@ -253,6 +279,12 @@ class _RecentBars:
 
     def keep(self) -> str:
         """Write the bars as a take and return the path of its MIDI file."""
+        if self._kept is not None and os.path.lexists(self._kept):
+            if not self._has_new:
+                return self._kept
+            if (ago := self._second - self._kept_at) < KEEP_INTERVAL_S:
+                wait = f"the next in {KEEP_INTERVAL_S - ago:.0f} s"
+                raise Unavailable(f"the last minutes were kept a moment ago, as {printable(self._kept)}; {wait}")
         lines = b"".join([*(bar.lines for bar in self._bars), *self._lines])
         reports = [decode_report(line) for line in lines.splitlines()]
         header = self._bars[0].header if self._bars else self._header
@@ -260,8 +292,9 @@ class _RecentBars:
             bars = (report.beat for report in reports if isinstance(report, BarStarted))
             header = partial_header(header, next(bars, header.start))
         with explain_write_errors(self._store.folder.path):
-            with contextlib.closing(self._store.open_take(header)) as take:
+            with contextlib.closing(self._store.open_take(replace(header, kept=True))) as take:
                 take.append(lines + TakeTotals.for_header(header, reports).encode(), sync=True)
                 take.write_midi(TakeMidiFile(take.header, reports).contents(), sync=True)
-            self._store.prune()
-        return str(take.midi_path)
+            self._store.prune_kept(take.header.name)
+        self._kept, self._kept_at, self._has_new = str(take.midi_path), self._second, False
+        return self._kept

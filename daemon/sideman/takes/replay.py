@@ -9,7 +9,6 @@ plays the same again, late notes included, on any machine with the same arithmet
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -27,12 +26,10 @@ from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source, make_network, read_memory, recall
 from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
-from sideman.takes.folder import TakeFolder, take_folder
+from sideman.takes.folder import take_folder
 from sideman.takes.journal import Journal, TakeHeader
-from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
 from sideman_models.errors import ModelsError
-from sideman_models.files import write_whole
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import printable
@@ -79,23 +76,6 @@ def make_header(performance: Performance, engine: Engine) -> TakeHeader:
         sideman=__version__,
         python=platform.python_version(),
     )
-
-
-def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
-    """The journal, completed if its process was killed: with the totals, and the MIDI file up to the last bar.
-
-    A journal that is still being recorded stays as it is. Raises what `Journal` raises, and OSError.
-    """
-    if journal.written_totals is not None:
-        return journal
-    with journal.path.open("r+b") as file, contextlib.suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is being recorded
-        write_whole(folder.midi(journal.name), TakeMidiFile(journal.header, journal.reports()).contents())
-        totals = journal.totals()
-        file.seek(journal.read_to)
-        file.truncate()
-        file.write(totals.encode())
-    return Journal(journal.path)
 
 
 # -- replay

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from sideman.control.protocol import Request
+from sideman_models.text import terminal_of
 
 
 def watch(lines: Iterable[str], stream: TextIO, send: Callable[[Request], None]) -> int:
@@ -23,7 +24,7 @@ def watch(lines: Iterable[str], stream: TextIO, send: Callable[[Request], None])
     if capable and importlib.util.find_spec("rich") is not None:
         from sideman.watch.view import run_view  # rich takes long to load, so only where it is used
 
-        run_view(lines, stream, send)
+        run_view(lines, terminal_of(stream), send)
     else:
         from sideman.watch.plain import write_plain
 

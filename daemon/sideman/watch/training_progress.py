@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from sideman_models.text import printable_lines, terminal_of
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 
 
@@ -48,13 +50,18 @@ class BarProgress(PlainProgress):
     """Writes the same lines above a bar with the present loss, the best epoch, the speed and the time left."""
 
     def __init__(self, console: Any = None) -> None:  # noqa: ANN401 - rich is loaded only here
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         figures = "{task.fields[bits]}  {task.fields[best]}  {task.fields[speed]}"
         columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn(figures), TimeRemainingColumn())
+        console = console or Console(file=terminal_of(sys.stdout))
         self._bar = Progress(*columns, console=console, transient=True)
-        super().__init__(lambda line: self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True))
+        super().__init__(self._write_above)
         self._task = self._bar.add_task("starting", total=None, bits="", best="", speed="")
+
+    def _write_above(self, line: str) -> None:
+        self._bar.console.print(printable_lines(line), markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bar.start()

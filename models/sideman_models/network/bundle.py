@@ -22,7 +22,7 @@ from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary, parse_value
 from sideman_models.network.lstm import Floats, Weights
 from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes, existing_folder
-from sideman_models.text import sha256_of_lines
+from sideman_models.text import printable, sha256_of_lines
 
 VALUES_FILE = "values.json"
 _FORMAT = ModelFormat("bundle", 1, VALUES_FILE)
@@ -129,7 +129,7 @@ def _load(path: Path) -> Bundle:
     for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
         if description.get(key) != actual:
             raise BundleError(f"{path / VALUES_FILE}: {key}: {description.get(key)!r}, but the bundle has {actual!r}")
-    own_name, fingerprint = path.resolve().name, description["weights_sha256"]
+    own_name, fingerprint = printable(path.resolve().name), description["weights_sha256"]
     return Bundle(own_name, vocabulary, context, facts, card, path, fingerprint, weights=weights)
 
 

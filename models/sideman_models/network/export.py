@@ -29,6 +29,7 @@ import tensorflow as tf
 from sideman_models.errors import ModelsError
 from sideman_models.network.keras_model import Model, layers_from_weights, single_step_model
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
+from sideman_models.writing import scratch_folder
 
 Tensor = Any
 StepFunction = Callable[[dict[str, Floats]], Mapping[str, Tensor]]
@@ -56,8 +57,8 @@ def make_keras_model(weights: Weights) -> Model:
 
 def keras_file_bytes(model: Model) -> bytes:
     """Return the content of a `.keras` file of a model."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
+    with scratch_folder(Path(tempfile.gettempdir(), "sideman")) as folder:
+        path = folder / "model.keras"
         model.save(path)
         return path.read_bytes()
 

@@ -7,12 +7,12 @@ The files may come from anywhere, so nothing in them is trusted. Pickles are nev
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import math
-import shutil
-import tempfile
+import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,10 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.errors import ArchiveError, BundleError
-from sideman_models.files import ZipReader, read_plain_file, write_whole
+from sideman_models.files import ZipReader, read_plain_file
 from sideman_models.limits import CARD, DESCRIPTION, WEIGHTS
 from sideman_models.network.lstm import Floats
+from sideman_models.writing import delete_folder, make_folder, rename, scratch_folder, write_whole
 
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
 _BACKUP_MARK = "-old-"
@@ -38,26 +39,26 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     place, and the old one is deleted. If an earlier save was killed in between, its old folder is put back first.
     Raises `OSError`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if (backup := existing_folder(path)) != path:
-        backup.rename(path)
-        shutil.rmtree(backup.parent, ignore_errors=True)
-    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
-    old_folder, new_folder = hidden / path.name, hidden / f"{path.name}-new"
-    try:
-        new_folder.mkdir()
-        for name, content in contents.items():
-            write_whole(new_folder / name, content)
-        new_folder.chmod(0o755)
-        if path.exists():
-            path.rename(old_folder)
-        new_folder.rename(path)
-    finally:
-        if old_folder.exists() and not path.exists():  # the new folder could not take its place
-            old_folder.rename(path)
-        shutil.rmtree(hidden, ignore_errors=True)
+        rename(backup, path)
+        delete_folder(backup.parent)
+    with scratch_folder(path, _BACKUP_MARK) as hidden:
+        old_folder, new_folder = hidden / path.name, hidden / f"{path.name}-new"
+        try:
+            make_folder(new_folder)
+            for name, content in contents.items():
+                write_whole(new_folder / name, content)
+            if os.path.lexists(path):
+                if path.lstat().st_uid != new_folder.lstat().st_uid:
+                    raise PermissionError(errno.EPERM, "what is there belongs to another user")
+                rename(path, old_folder)
+            rename(new_folder, path)
+        finally:
+            if os.path.lexists(old_folder) and not os.path.lexists(path):  # the new folder could not take its place
+                rename(old_folder, path)
     for backup in _backup_folders(path):
-        shutil.rmtree(backup.parent, ignore_errors=True)
+        delete_folder(backup.parent)
 
 
 def existing_folder(path: Path) -> Path:
@@ -68,11 +69,18 @@ def existing_folder(path: Path) -> Path:
 
 
 def _backup_folders(path: Path) -> list[Path]:
-    """Return the old folders that saves moved aside and did not delete; none if the parent folder cannot be read."""
+    """Return the old folders that saves moved aside and did not delete; none if the parent folder cannot be read.
+
+    A link, or a folder of another user, is not one of them.
+    """
     with contextlib.suppress(OSError):
         hidden = [folder for folder in path.parent.iterdir() if folder.name.startswith(f".{path.name}{_BACKUP_MARK}")]
-        return [folder / path.name for folder in hidden if (folder / path.name).is_dir()]
+        return [folder / path.name for folder in hidden if all(map(_is_own_folder, (folder, folder / path.name)))]
     return []
+
+
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and path.lstat().st_uid == os.geteuid()
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:

@@ -15,11 +15,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from sideman_models.errors import ArchiveError, CheckpointError
-from sideman_models.files import read_plain_file, write_whole
+from sideman_models.files import read_plain_file
 from sideman_models.limits import CHECKPOINT
 from sideman_models.network.lstm import Weights
 from sideman_models.network.storage import read_npz
 from sideman_models.training.progress import Epoch
+from sideman_models.writing import make_folder, write_whole
 
 PlainJson = Mapping[str, Any]
 _VERSION = 1
@@ -57,7 +58,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     arrays: dict[str, Any] = {_STATE_PREFIX + name: array for name, array in checkpoint.state.items()}
     arrays |= {_BEST_PREFIX + name: np.asarray(array) for name, array in asdict(checkpoint.weights).items()}
     arrays[_DESCRIPTION_KEY] = np.frombuffer(json.dumps(description).encode(), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     content = io.BytesIO()
     np.savez(content, **arrays)
     write_whole(path, content.getvalue())

@@ -16,11 +16,12 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
 from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.text import printable
 
 
 class ChartError(ConfigError):
@@ -72,6 +73,12 @@ class ChartInfo(Struct, frozen=True):
     key: str = ""
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """A chart may come from anywhere: its texts go into files, logs and terminals."""
+        for name in ("title", "composer", "key"):
+            force_setattr(self, name, printable(getattr(self, name)))
+        force_setattr(self, "sections", tuple((bar, printable(section)) for bar, section in self.sections))
 
     def transposed(self, semitones: int) -> ChartInfo:
         """Return the same in the key that lies `semitones` higher."""

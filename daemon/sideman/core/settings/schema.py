@@ -516,7 +516,7 @@ class TakesSettings(Struct, frozen=True):
     limit_mb: int = _setting(
         500,
         integer_type(1, 1_000_000),
-        "When all takes together are larger than this many megabytes, the oldest ones are deleted.",
+        "When all recorded takes together are larger than this many megabytes, the oldest ones are deleted.",
     )
 
 

@@ -28,13 +28,14 @@ from msgspec.structs import asdict, replace
 from sideman_models.corpus.midi.parser import MAX_FILE_BYTES, MAX_QUARTERS
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.files import read_plain_file, write_whole
+from sideman_models.files import read_plain_file
 from sideman_models.limits import CORPUS_CACHE
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import printable
+from sideman_models.writing import make_folder, write_whole
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 """The suffixes of MIDI files, in lower or upper case."""
@@ -96,7 +97,7 @@ def read_midi_files(
         if cache := caches[path]:
             # The reading itself is complete: without the cache only the next one takes longer.
             with contextlib.suppress(OSError):
-                cache.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(cache.parent)
                 content = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
                 write_whole(cache, content.encode(), sync=False)
     return {path: _with_title(music[path], path) for path in paths}, hashes
