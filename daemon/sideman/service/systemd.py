@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notifies systemd: ready, alive, stopping, and a line for `systemctl status`. Does nothing outside systemd.
 
-The protocol is sd_notify(3): datagrams with lines KEY=VALUE to the socket in $NOTIFY_SOCKET.
+The protocol is sd_notify(3): datagrams with lines KEY=VALUE to the socket in $NOTIFY_SOCKET. Also here: what the unit
+forbids, but some settings ask for: the network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
+
+from sideman.core.errors import NotPermitted
+from sideman.core.settings.schema import Settings
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 
 
 class SystemdNotifier:
@@ -47,3 +52,25 @@ class SystemdNotifier:
         message = "\n".join(f"{key}={' '.join(value.split())}" for key, value in lines.items())
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
+
+
+def network_keys(settings: Settings) -> list[str]:
+    """The settings that need the network. Without any, sideman opens no network socket."""
+    keys = ["control.osc"] if settings.control.osc is not None else []
+    return keys + [f"tempo.source: {settings.tempo.source}"] * CLOCK_SOURCES[settings.tempo.source].needs_link
+
+
+def check_network(settings: Settings) -> None:
+    """Raise NotPermitted if `settings` ask for the network, and this process may not use it."""
+    keys = network_keys(settings)
+    if not keys:
+        return
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        names = {"control.osc": "osc.conf"}
+        files = " and ".join(names.get(key, "link.conf") for key in keys)
+        raise NotPermitted(
+            f"{', '.join(keys)}: this process may not use the network ({error.strerror}); systemd's unit allows it "
+            f"with the lines of {files}: see docs/service.md"
+        ) from None
