@@ -51,7 +51,11 @@ def test_the_unit_exposes_little(tmp_path: Path) -> None:
     """Guards against: a service from which an attacker of a reader gets to the rest of the machine."""
     if not has_offline_analysis():
         pytest.skip("systemd's tools are not here")
-    assert exposure(installed(tmp_path)) <= 1.0
+    found = exposure(installed(tmp_path))
+    assert found <= 1.0
+    assert all(
+        f"its exposure {found}" in " ".join(text.split()) for text in (PAGE, (ROOT / "SECURITY.md").read_text("utf-8"))
+    )
 
 
 @pytest.mark.subprocess
@@ -76,7 +80,7 @@ def test_the_unit_bounds_what_it_may_take() -> None:
     assert (unit["RuntimeDirectoryMode"], unit["StateDirectoryMode"]) == ("0700", "0700")
     assert (unit["PrivateNetwork"], unit["ProtectHome"], unit["OOMPolicy"]) == ("yes", "yes", "continue")
     filters = [value for key, value in directives(UNIT) if key == "SystemCallFilter"]
-    assert filters == ["@system-service", "~@privileged @resources"]
+    assert filters == ["@system-service", "~@privileged @resources", "setpriority"]
 
 
 @pytest.mark.parametrize("path", ALLOWING, ids=lambda path: path.name)

@@ -113,7 +113,7 @@ small() {
 try "it needs half of the memory and the tasks that it may have" small
 stop
 cat >/run/sideman_probe.py <<'PYTHON'
-import ctypes, mmap, os, pathlib, socket, threading, time
+import ctypes, mmap, os, pathlib, resource, socket, subprocess, sys, threading, time
 def can(what, action):
     try:
         action()
@@ -131,6 +131,9 @@ can("read its settings", lambda: pathlib.Path("/etc/sideman/config.yaml").read_t
 can("write its state", lambda: pathlib.Path("/var/lib/sideman/probe").write_text("x"))
 can("make a callback", lambda: ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)())
 can("open a control socket", lambda: socket.socket(socket.AF_UNIX))
+can("start a process", lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+can("lower its priority", lambda: os.nice(5))
+can("lower its limits", lambda: resource.setrlimit(resource.RLIMIT_CPU, (60, 60)))
 can("list a home", lambda: print(os.listdir("/root")))
 can("open a network socket", lambda: socket.socket(socket.AF_INET))
 can("make itself real-time", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
@@ -163,7 +166,7 @@ probed() {
   said | grep '^can' | sed 's/^/     /'
   rm /run/systemd/system/sideman.service.d/probe.conf
   systemctl daemon-reload
-  [ "$(said | grep -c '^can ')" -eq 4 ] && [ "$(said | grep -c '^cannot ')" -eq 13 ] && said | grep -q '^can open a control socket'
+  [ "$(said | grep -c '^can ')" -eq 7 ] && [ "$(said | grep -c '^cannot ')" -eq 13 ] && said | grep -q '^can lower its limits'
 }
 try "under its restrictions a program can do what sideman needs, and nothing else" probed
 
@@ -227,6 +230,9 @@ controls() {
 try "root reaches it by its control socket, whose mode is 0600" controls
 tells_change() { said | grep -q '^play.velocity is 99$'; }
 try "the journal shows the change" tells_change
+reads() { /opt/sideman/bin/sideman ctl preset bebop && /opt/sideman/bin/sideman ctl set chart.file waltz; }
+try "it reads a preset and a chart on request" reads
+/opt/sideman/bin/sideman ctl set chart.file blues >/dev/null
 is_kept_out() { ! runuser -u nobody -- /opt/sideman/bin/sideman ctl panic 2>/dev/null; }
 try "another user does not reach it" is_kept_out
 
