@@ -14,6 +14,7 @@ from sideman.commands import run
 from sideman.commands.common import load_settings
 from sideman.config.sources import load_chart
 from sideman.control import server
+from sideman.control.codec import MAX_VALUES
 from sideman.core.chart.form import MAX_BARS
 from support.processes import ROOT
 
@@ -75,7 +76,7 @@ def test_the_page_about_security_has_the_limits_of_the_code() -> None:
         f"- {server.MAX_CLIENTS} clients at a time; {requests} every {server.ROUND_S * 1000:.0f} ms",
         f"after {server.MAX_MISTAKES} lines in a row that are not requests",
         f"when more than {server.MAX_UNSENT_BYTES >> 10} KiB wait",
-        f"{server.MAX_LINE_BYTES:,} bytes",
-        f"{MAX_BARS:,} bars as they are played",
+        f"{server.MAX_LINE_BYTES >> 10} KiB, {MAX_VALUES} values",
+        f"{MAX_BARS} bars as they are played",
     ):
         assert promise in text
