@@ -13,7 +13,7 @@ set -u
 
 CONFIG=/etc/sideman/config.yaml
 STATE=/var/lib/sideman/state-sideman.json
-LONG=20 # seconds: nothing here takes as long, unless it never comes
+LONG=60 # seconds: nothing here takes as long, even in emulation, unless it never comes
 failures=0
 
 verdict() { # STATUS WHAT: print what was tried and how it went
