@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sideman.core.errors import NotPermitted
+from sideman.service import systemd
 from sideman.service.systemd import SystemdNotifier, check_network
 from support.fakes import settings
 
@@ -109,3 +110,17 @@ def test_without_a_network_it_says_who_needs_it(
     else:
         with pytest.raises(NotPermitted, match=message):
             check_network(made)
+
+
+@pytest.mark.parametrize(("interfaces", "is_said"), [(["lo"], True), (["lo", "eth0"], False), ([], False)])
+def test_a_network_that_leads_nowhere_is_said(
+    interfaces: list[str], is_said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against: a unit with half of the lines that OSC needs, which plays and hears no message."""
+    monkeypatch.setattr(systemd, "_interfaces", lambda: interfaces)
+    check_network(settings(control__osc=9000), {"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert ("osc.conf" in caplog.text) is is_said
+    caplog.clear()
+    check_network(settings(control__osc=9000), {})
+    check_network(settings(), {"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert not caplog.text

@@ -177,6 +177,11 @@ refuses_osc() {
   sleep 3
   all_of "is ExecMainStatus 77" "is NRestarts 0" && journalctl -u sideman -o cat --no-pager -p 3..3 | grep -q 'control.osc.*osc.conf'
 }
+half_of_osc() { # the families alone: the network is still its own
+  printf '[Service]\nRestrictAddressFamilies=AF_INET AF_INET6\n' >/run/systemd/system/sideman.service.d/half.conf
+  systemctl daemon-reload
+  start && said -p 4..4 | grep -q 'control.osc: there is no network here'
+}
 takes_osc() {
   cp "$SHARE/osc.conf" /run/systemd/system/sideman.service.d/ && systemctl daemon-reload && start && soon sent_osc
 }
@@ -190,6 +195,10 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(message, ("127.0.0.1", 9
 SHARE=$(/opt/sideman/bin/python -c 'import sideman, pathlib; print(pathlib.Path(sideman.__file__).parent / "share/systemd")')
 if /opt/sideman/bin/python -c 'import pythonosc' 2>/dev/null; then
   try "asked for OSC without a network, it ends with 77, says how to allow it, and is not started again" refuses_osc
+  mkdir -p /run/systemd/system/sideman.service.d
+  try "with half of the lines that OSC needs it says what is missing" half_of_osc
+  stop
+  rm /run/systemd/system/sideman.service.d/half.conf
   try "with osc.conf it takes OSC messages of this machine" takes_osc
   stop
 else echo "SKIP python-osc is not installed"; fi
