@@ -239,7 +239,7 @@ controls() {
 try "root reaches it by its control socket, whose mode is 0600" controls
 tells_change() { said | grep -q '^play.velocity is 99$'; }
 try "the journal shows the change" tells_change
-reads() { /opt/sideman/bin/sideman ctl preset bebop && /opt/sideman/bin/sideman ctl set chart.file minor-blues; }
+reads() { /opt/sideman/bin/sideman ctl preset service && /opt/sideman/bin/sideman ctl set chart.file minor-blues; }
 try "it reads a preset and a chart on request" reads
 /opt/sideman/bin/sideman ctl set chart.file blues >/dev/null
 is_kept_out() { ! runuser -u nobody -- /opt/sideman/bin/sideman ctl panic 2>/dev/null; }
