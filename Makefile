@@ -7,6 +7,8 @@
 # make docs    the API reference, into build/docs
 # make generate  write the generated files and tables again
 # make bench   how fast and punctual sideman is on this machine; ARGS="--json" prints JSON
+# make audit   ask pip-audit whether a locked package has a known vulnerability (needs pypi.org)
+# make fuzz    feed the readers with wrong input; ARGS="charts --seconds 600" chooses a target and the time (Python 3.11 to 3.13)
 # make lock    resolve the dependencies again and write both locks (needs uv)
 # make clean   remove .venv and everything that the tools have written
 
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
 
-.PHONY: env play quick test trials lint docs generate bench lock clean
+.PHONY: env play quick test trials lint docs generate bench audit fuzz lock clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.play
@@ -60,6 +62,18 @@ generate: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+# Neither tool is needed to build or to test: each has an environment of its own, and is not in the locks.
+audit: build/audit/bin/pip-audit
+	@$(PYTHON) tests/support/audit.py $< requirements.lock requirements-dev.lock
+build/audit/bin/pip-audit:
+	@"$(PYTHON)" -m venv --clear build/audit && build/audit/bin/python -m pip install --quiet pip-audit
+
+fuzz: build/fuzz/bin/python
+	@PYTHONPATH=daemon:models:tests $< -m fuzz $(ARGS)
+build/fuzz/bin/python: requirements-dev.lock
+	@"$(PYTHON)" -m venv --clear build/fuzz && build/fuzz/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@build/fuzz/bin/python -m pip install --quiet atheris python-osc
 
 # Stamps: a step is repeated only when its inputs have changed.
 $(VENV)/.python:

@@ -9,6 +9,8 @@ that returns its text.
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
 import re
 import sys
@@ -21,6 +23,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields as struct_fields
 
+from sideman import __version__
 from sideman.control.protocol import (
     EVENTS,
     PROTOCOL_VERSION,
@@ -46,7 +49,7 @@ Generator = Callable[[], str]
 DOCUMENTS: dict[str, Generator] = {}
 """The generated files, by their paths below `ROOT`."""
 SECTIONS: dict[str, Generator] = {}
-"""The generated sections, by their names; they may be in the README and in any page of `docs/`."""
+"""The generated sections, by their names; they may be in the README, SECURITY.md and any page of `docs/`."""
 
 _JSON_WIDTH = 110
 _SECTION = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -66,7 +69,7 @@ def generated_files() -> Iterator[tuple[Path, str]]:
     """Return each file that is generated, or has a generated section, and the text that it should have."""
     for path, generator in DOCUMENTS.items():
         yield ROOT / path, generator()
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text("utf-8")
         if _SECTION.search(text):
             yield page, _SECTION.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}{found[3]}", text)
@@ -182,6 +185,70 @@ def systemd_unit() -> str:
     numbers = " ".join(str(row.number) for row in exit_statuses() if row.restart_helps is False)
     unit = (ROOT / "systemd/sideman.service").read_text("utf-8")
     return re.sub(r"(?m)^(RestartPreventExitStatus=).*$", rf"\g<1>{numbers}", unit)
+
+
+# -- the bill of materials
+
+_PIN = re.compile(r"^([\w.-]+)==([^ ;]+)(?: ; ([^\\]+))? \\\n((?:    --hash=sha256:\w+(?: \\\n)?)+)", re.MULTILINE)
+
+
+@document("docs/sideman.cdx.json")
+def bill_of_materials() -> str:
+    """Return the wheel's bill of materials in the form of CycloneDX: the packages of the lock, and the network."""
+    lock = _PIN.findall((ROOT / "requirements.lock").read_text("utf-8"))
+    names = {name for name, *_ in lock}
+    build = _with_dependencies({"editables", "hatchling"}) - _with_dependencies({"mido"})  # the group `build`
+    bundle = ROOT / "models/sideman_models/bundles/default/weights.npz"
+    network = {
+        "type": "machine-learning-model",
+        "bom-ref": "bundle:default",
+        "name": "default",
+        "description": "the trained network; sideman_models/bundles/default/CARD.md names its music and licences",
+        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(bundle.read_bytes()).hexdigest()}],
+    }
+    packages = [
+        {
+            "type": "library",
+            "bom-ref": f"pkg:pypi/{name}@{version}",
+            "name": name,
+            "version": version,
+            "scope": "excluded" if name in build & names else "required",
+            "purl": f"pkg:pypi/{name}@{version}",
+            "hashes": [{"alg": "SHA-256", "content": each} for each in re.findall(r"sha256:(\w+)", hashes)],
+            **({"properties": [{"name": "sideman:installed-if", "value": when.strip()}]} if when else {}),
+        }
+        for name, version, when, hashes in lock
+    ]
+    itself = {
+        "type": "application",
+        "bom-ref": f"pkg:pypi/sideman@{__version__}",
+        "name": "sideman",
+        "version": __version__,
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "purl": f"pkg:pypi/sideman@{__version__}",
+    }
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": itself},
+        "components": [*packages, network],
+    }
+    return json.dumps(bill, indent=1, ensure_ascii=False) + "\n"
+
+
+def _with_dependencies(names: set[str]) -> set[str]:
+    """Return the names and what they need. All of them are installed on every system that has the tools."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        found.add(name)
+        try:
+            needed = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:  # for an older Python: not in the lock either
+            needed = []
+        names |= {re.split(r"[^\w-]", each)[0].lower() for each in needed if "extra ==" not in each} - found
+    return found
 
 
 # -- the control socket

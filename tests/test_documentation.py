@@ -13,6 +13,8 @@ import pytest
 from sideman.commands import run
 from sideman.commands.common import load_settings
 from sideman.config.sources import load_chart
+from sideman.control import server
+from sideman.core.chart.form import MAX_BARS
 from support.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,3 +65,16 @@ def test_links_lead_to_files(page: Path) -> None:
     """Guards against a link in a page to a file that was moved or removed."""
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_page_about_security_has_the_limits_of_the_code() -> None:
+    """Guards against: a promise about what a client or a file can cost that the program does not keep."""
+    text = " ".join((ROOT / "SECURITY.md").read_text("utf-8").split())
+    requests = f"{server.REQUESTS_PER_CLIENT} requests of a client and {server.REQUESTS_PER_ROUND} of all clients"
+    for promise in (
+        f"- {server.MAX_CLIENTS} clients at a time; {requests} every {server.ROUND_S * 1000:.0f} ms",
+        f"after {server.MAX_MISTAKES} lines in a row that are not requests",
+        f"when more than {server.MAX_UNSENT_BYTES >> 10} KiB wait",
+        f"{MAX_BARS} bars as they are played",
+    ):
+        assert promise in text

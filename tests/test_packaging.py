@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from sideman import __version__
+from support import audit
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {"daemon/sideman": "sideman", "models/sideman_models": "sideman_models"}
@@ -70,7 +72,7 @@ def test_the_wheel_holds_the_packages_their_data_and_nothing_else(built: Built) 
         names = set(wheel.namelist())
     info = f"sideman-{__version__}.dist-info/"
     assert {name for name in names if not name.startswith(info)} == files(SOURCES) | files(DATA)
-    assert {f"{info}licenses/LICENSE", f"{info}entry_points.txt"} <= names
+    assert {f"{info}licenses/LICENSE", f"{info}entry_points.txt", f"{info}sboms/sideman.cdx.json"} <= names
     assert {"sideman/py.typed", "sideman_models/py.typed", "sideman/share/config/default.yaml"} <= names
 
 
@@ -150,3 +152,79 @@ def test_the_locks_follow_the_project() -> None:
     assert {"alsa-midi", "numpy", "mido", "python-rtmidi", "pyyaml", "hatchling", "editables"} <= play.keys()
     assert not {"tensorflow", "keras", "matplotlib", "rich", "pytest"} & play.keys()
     assert {name: dev[name] for name in play} == play
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_is_made_of(built: Built) -> None:
+    """Guards against: an owner who cannot find out whether a flaw in a library concerns this installation."""
+    with zipfile.ZipFile(built.wheel) as wheel:
+        text = wheel.read(f"sideman-{__version__}.dist-info/sboms/sideman.cdx.json").decode()
+    bill = json.loads(text)
+    assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == ("CycloneDX", __version__)
+    libraries = [each for each in bill["components"] if each["type"] == "library"]
+    locked = [(name, pin.split(" ")[0]) for name, found in pins("requirements.lock").items() for pin in found]
+    assert [(each["name"], each["version"]) for each in libraries] == locked
+    assert {digest["content"] for each in libraries for digest in each["hashes"]} == set(
+        re.findall(r"sha256:(\w+)", (ROOT / "requirements.lock").read_text("utf-8"))
+    )
+    tools = {each["name"] for each in libraries if each["scope"] == "excluded"}
+    assert tools == {"editables", "hatchling", "pathspec", "pluggy", "tomlkit", "trove-classifiers"}
+    assert not re.search(r"https?:|[?&]repository_url=|index-url", text)
+    assert "files.pythonhosted" not in text
+
+
+@pytest.mark.slow
+def test_the_recipe_of_the_service_installs_from_the_lock(built: Built, tmp_path: Path) -> None:
+    """Guards against: a service with other versions of its libraries than the tested ones."""
+    for page in ("README.md", "docs/service.md", "docs/setups.md"):
+        text = (ROOT / page).read_text("utf-8")
+        recipes = re.findall(r"^.*/opt/sideman/bin/pip install .*$", text, re.MULTILINE)
+        assert all("--require-hashes" in line or "--no-deps" in line for line in recipes), page
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert re.findall(r"/opt/sideman/bin/pip (install .*?)(?: +#.*)?$", readme, re.MULTILINE) == [
+        "install --require-hashes -r requirements.lock",
+        "install --no-deps --no-build-isolation .",
+    ]
+    # The second line needs no network: its build tools are in the lock.
+    call("tar", "-xzf", built.sdist, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--target", tmp_path / "there", "--no-index", "--no-deps")
+    call(*pip, "--no-build-isolation", tmp_path / f"sideman-{__version__}", cwd=tmp_path)
+    assert (tmp_path / "there" / "sideman" / "share" / "systemd" / "sideman.service").is_file()
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        ([{"name": "a", "version": "1", "vulns": []}], audit.CLEAN, "1 packages, none with a known vulnerability"),
+        (
+            [{"name": "a", "version": "1", "vulns": [{"id": "X-1", "fix_versions": ["2"]}]}],
+            audit.VULNERABLE,
+            "a 1: X-1, mended in 2",
+        ),
+        ([{"name": "a", "skip_reason": "not found"}], audit.NOT_AUDITED, "cannot reach its data"),
+        (
+            [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "not found"}],
+            audit.NOT_AUDITED,
+            "1 of 2 packages not audited",
+        ),
+        ([], audit.NOT_AUDITED, "0 of 0 packages not audited"),
+        (None, audit.NOT_AUDITED, "not audited: no name of that host"),
+    ],
+)
+def test_an_audit_without_data_is_no_success(
+    answer: list[dict[str, object]] | None,
+    status: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Guards against: an audit that passes in a place from where it asks in vain, as pip-audit itself does."""
+    tool = tmp_path / "pip-audit"
+    lines = ["echo a traceback >&2", "echo no name of that host >&2", "exit 1"]
+    if answer is not None:
+        lines = [f"echo '{json.dumps({'dependencies': answer})}'"]
+    tool.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    tool.chmod(0o755)
+    assert audit.main([str(tool), "some.lock"]) == status
+    assert said in capsys.readouterr().out

@@ -113,3 +113,11 @@ def test_a_song_of_a_playlist_is_played_by_its_title(tmp_path: Path, monkeypatch
 def test_a_link_is_a_chart() -> None:
     """Guards against: a link has to be saved to a file before it can be used."""
     assert chart("--set", f"chart.file={playlist_link(song_text('One', 'T44[C   |G7   Z'))}").text() == "| C | G7 |"
+
+
+def test_it_says_what_the_network_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a service that is set to OSC and gets no message, because its unit has no network."""
+    nothing = ("--set", "midi.output=none", "--set", "midi.input=none", "--set", "midi.wait=true")
+    assert "network not used" in check(capsys, *nothing)[1]
+    out = check(capsys, *nothing, "--set", "control.osc=9000")[1]
+    assert "network OSC at 127.0.0.1, port 9000\n        as a service, it has no network until you allow it" in out

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sideman.service.systemd import SystemdNotifier
+from sideman.core.errors import NotPermitted
+from sideman.service import systemd
+from sideman.service.systemd import SystemdNotifier, check_network
+from support.fakes import settings
 
 
 @contextmanager
@@ -85,3 +89,44 @@ def test_a_busy_manager_does_not_block_the_music(tmp_path: Path) -> None:
 def test_watchdog_interval(environ: dict[str, str], interval: float | None) -> None:
     """Guards against: the watchdog kills sideman, or sideman answers for another process."""
     assert SystemdNotifier({"NOTIFY_SOCKET": "@no-socket", **environ}).watchdog_interval_s == interval
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, None),
+        ({"control__osc": 9000}, "control.osc: .*osc.conf"),
+        ({"tempo__source": "link"}, "tempo.source: link: .*link.conf"),
+        ({"control__osc": 9000, "tempo__source": "link"}, "control.osc, tempo.source: link: .*osc.conf and link.conf"),
+    ],
+)
+def test_without_a_network_it_says_who_needs_it(
+    keys: dict[str, object], message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: a service that is asked for OSC or Link, has no network, and plays where no message arrives."""
+    made = settings(**keys)
+    check_network(made)
+
+    def refused(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refused)
+    if message is None:
+        check_network(made)
+    else:
+        with pytest.raises(NotPermitted, match=message):
+            check_network(made)
+
+
+@pytest.mark.parametrize(("interfaces", "is_said"), [(["lo"], True), (["lo", "eth0"], False), ([], False)])
+def test_a_network_that_leads_nowhere_is_said(
+    interfaces: list[str], is_said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against: a unit with half of the lines that OSC needs, which plays and hears no message."""
+    monkeypatch.setattr(systemd, "_interfaces", lambda: interfaces)
+    check_network(settings(control__osc=9000), {"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert ("osc.conf" in caplog.text) is is_said
+    caplog.clear()
+    check_network(settings(control__osc=9000), {})
+    check_network(settings(), {"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert not caplog.text

@@ -8,7 +8,8 @@
 #     bash alsa_trial.sh
 #
 # It prints PASS, FAIL or SKIP for each trial; its status is 0 if nothing failed. If the unit is installed in
-# /etc/systemd/system, it is tried as well. STOPS=100 sets the number of stops of a playing process (20).
+# /etc/systemd/system, it is tried first, and with ONLY=unit nothing else. STOPS=100 sets the number of stops of a playing
+# process (20).
 set -u
 
 SIDEMAN=/opt/sideman/bin/sideman
@@ -84,6 +85,38 @@ modprobe snd-seq && modprobe snd-virmidi || { echo "this kernel has no ALSA sequ
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$WORK"' EXIT
 echo "     Linux $(uname -r)"
 "$SIDEMAN" ports | sed 's/^/     /'
+
+# -- the unit
+if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [ ! -e /etc/sideman/config.yaml ]; then
+  : >"$WORK/log"
+  told() { systemctl show sideman -p StatusText --value | grep -q 'output sideman:out (ALSA), input sideman-in:in (ALSA)'; }
+  unit() { systemctl start sideman && soon told; }
+  heard_unit() { listen -p sideman && soon heard_more_than 4; }
+  unit_stops() { systemctl stop sideman && [ "$(systemctl show sideman -p Result,ExecMainStatus --value | paste -sd' ')" = "success 0" ]; }
+  try "with the restrictions of the unit, it has ports at ALSA" unit
+  systemctl status --no-pager -n 3 sideman | sed 's/^/     /' >"$WORK/log"
+  try "and is heard" heard_unit
+  hears_note() {
+    "${SIDEMAN%/*}/python" -c 'import sys, mido
+track = mido.MidiTrack([mido.Message("note_on", note=60, velocity=90), mido.Message("note_off", note=60, time=240)])
+mido.MidiFile(tracks=[track]).save(sys.argv[1])' "$WORK/key.mid" && aplaymidi -p sideman-in "$WORK/key.mid" && soon has_heard
+  }
+  has_heard() { "$SIDEMAN" ctl --json status | grep -q '"heard": [1-9]'; }
+  try "and hears a key that is played to it" hears_note
+  try "systemctl stop: success" unit_stops
+  try "every note that was heard is released" released
+  deaf
+  unloaded() { # as on a machine that has made no sound since it was started: only the node is there
+    for _ in 1 2 3 4 5 6; do # as they depend on one another
+      sed -n 's/^\(snd[a-z_]*\) .*/\1/p' /proc/modules | xargs -n 1 rmmod 2>/dev/null
+    done
+    [ ! -d /sys/module/snd_seq ] && systemctl restart kmod-static-nodes systemd-tmpfiles-setup-dev && [ -e /dev/snd/seq ]
+  }
+  if unloaded; then try "the sequencer's module is loaded when the unit asks for it" unit; systemctl stop sideman
+  else echo "SKIP the sequencer's module cannot be unloaded: $(grep ^snd_seq /proc/modules | cut -d' ' -f1-4 | paste -sd,)"; fi
+fi
+[ "${ONLY:-}" != unit ] || { echo; [ $failures -eq 0 ] && echo "all passed"; exit $((failures > 0)); }
+modprobe snd-seq && modprobe snd-virmidi # as they were
 
 # -- its own ports
 try "it starts" play --set tempo.bpm=120
@@ -216,29 +249,6 @@ if [ -n "$name" ]; then
   try "the card is back and gets the solo again" put_back
   try "it stops with status 0" stop
 else echo "SKIP a card taken out: it is not to be had by its driver here"; fi
-
-# -- the unit
-if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [ ! -e /etc/sideman/config.yaml ]; then
-  : >"$WORK/log"
-  told() { systemctl show sideman -p StatusText --value | grep -q 'output sideman:out (ALSA), input sideman-in:in (ALSA)'; }
-  unit() { systemctl start sideman && soon told; }
-  heard_unit() { listen -p sideman && soon heard_more_than 4; }
-  unit_stops() { systemctl stop sideman && [ "$(systemctl show sideman -p Result,ExecMainStatus --value | paste -sd' ')" = "success 0" ]; }
-  try "with the restrictions of the unit, it has ports at ALSA" unit
-  systemctl status --no-pager -n 3 sideman | sed 's/^/     /' >"$WORK/log"
-  try "and is heard" heard_unit
-  try "systemctl stop: success" unit_stops
-  try "every note that was heard is released" released
-  deaf
-  unloaded() { # as on a machine that has made no sound since it was started: only the node is there
-    for _ in 1 2 3 4 5 6; do # as they depend on one another
-      sed -n 's/^\(snd[a-z_]*\) .*/\1/p' /proc/modules | xargs -n 1 rmmod 2>/dev/null
-    done
-    [ ! -d /sys/module/snd_seq ] && systemctl restart kmod-static-nodes systemd-tmpfiles-setup-dev && [ -e /dev/snd/seq ]
-  }
-  if unloaded; then try "the sequencer's module is loaded when the unit asks for it" unit; systemctl stop sideman
-  else echo "SKIP the sequencer's module cannot be unloaded: $(grep ^snd_seq /proc/modules | cut -d' ' -f1-4 | paste -sd,)"; fi
-fi
 
 echo
 if [ $failures -eq 0 ]; then echo "all passed"; else echo "$failures failed"; fi

@@ -13,7 +13,7 @@ set -u
 
 CONFIG=/etc/sideman/config.yaml
 STATE=/var/lib/sideman/state-sideman.json
-LONG=20 # seconds: nothing here takes as long, unless it never comes
+LONG=60 # seconds: nothing here takes as long, even in emulation, unless it never comes
 failures=0
 
 verdict() { # STATUS WHAT: print what was tried and how it went
@@ -97,6 +97,128 @@ try "it runs as a user of its own, without capabilities" unprivileged
 of_audio() { grep -qw "$(getent group audio | cut -d: -f3)" <(grep '^Groups:' "/proc/$(main_pid)/status"); }
 try "it belongs to the group audio" of_audio
 
+# -- what it may do
+exposed_little() { systemd-analyze security --no-pager --threshold=10 sideman.service | tail -n 1 | sed 's/^/     /'; [ "${PIPESTATUS[0]}" -eq 0 ]; }
+try "systemd calls its exposure 1.0 or less" exposed_little
+confined() { grep -q '^NoNewPrivs:\s*1$' "/proc/$(main_pid)/status" && grep -q '^Seccomp:\s*2$' "/proc/$(main_pid)/status"; }
+try "it can gain no privilege, and its system calls are filtered" confined
+sees_no_network() { [ "$(tail -n +3 "/proc/$(main_pid)/net/dev" | grep -vc '^ *lo:')" -eq 0 ]; }
+try "it has no network" sees_no_network
+small() {
+  local memory tasks
+  memory=$(systemctl show sideman -p MemoryCurrent --value) tasks=$(systemctl show sideman -p TasksCurrent --value)
+  echo "     $memory bytes, $tasks tasks; at most $(systemctl show sideman -p MemoryMax,TasksMax --value | paste -sd' ')"
+  [ "$tasks" -le 16 ] && { [ "$memory" = '[not set]' ] || [ "$memory" -le $((256 << 20)) ]; }
+}
+try "it needs half of the memory and the tasks that it may have" small
+stop
+cat >/run/sideman_probe.py <<'PYTHON'
+import ctypes, mmap, os, pathlib, resource, socket, subprocess, sys, threading, time
+def can(what, action):
+    try:
+        action()
+        print("can", what, flush=True)
+    except Exception as error:
+        print("cannot", what, "-", error, flush=True)
+def threads():
+    end = threading.Event()
+    try:
+        for _ in range(200):
+            threading.Thread(target=end.wait, daemon=True).start()
+    finally:
+        end.set()
+can("read its settings", lambda: pathlib.Path("/etc/sideman/config.yaml").read_text())
+can("write its state", lambda: pathlib.Path("/var/lib/sideman/probe").write_text("x"))
+can("make a callback", lambda: ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)())
+can("open a control socket", lambda: socket.socket(socket.AF_UNIX))
+can("start a process", lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+can("lower its priority", lambda: os.nice(5))
+can("lower its limits", lambda: resource.setrlimit(resource.RLIMIT_CPU, (60, 60)))
+can("list a home", lambda: print(os.listdir("/root")))
+can("open a network socket", lambda: socket.socket(socket.AF_INET))
+can("make itself real-time", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
+can("raise its priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, -20))
+can("write its settings", lambda: pathlib.Path("/etc/sideman/config.yaml").write_text("x"))
+can("write its program", lambda: pathlib.Path("/opt/sideman/probe").write_text("x"))
+can("give a file away", lambda: os.chown("/var/lib/sideman/probe", 0, 0))
+can("become root", lambda: os.setuid(0))
+can("map memory that it may write and run", lambda: mmap.mmap(-1, 4096, prot=7))
+can("read the kernel's memory", lambda: open("/dev/kmsg").close())
+can("see other processes", lambda: os.stat("/proc/1/status"))
+can("make a namespace", lambda: ctypes.CDLL(None, use_errno=True).unshare(0x10000000) and (_ for _ in ()).throw(OSError(ctypes.get_errno(), "unshare")))
+can("start 200 threads", threads)
+os.unlink("/var/lib/sideman/probe")
+time.sleep(1)
+PYTHON
+mkdir -p /run/systemd/system/sideman.service.d
+cat >/run/systemd/system/sideman.service.d/probe.conf <<'CONF'
+[Service]
+Type=oneshot
+ExecStart=
+ExecStart=/opt/sideman/bin/python /run/sideman_probe.py
+Restart=no
+WatchdogSec=0
+CONF
+probed() {
+  systemctl daemon-reload
+  systemctl reset-failed sideman 2>/dev/null
+  systemctl start sideman
+  said | grep '^can' | sed 's/^/     /'
+  rm /run/systemd/system/sideman.service.d/probe.conf
+  systemctl daemon-reload
+  [ "$(said | grep -c '^can ')" -eq 7 ] && [ "$(said | grep -c '^cannot ')" -eq 13 ] && said | grep -q '^can lower its limits'
+}
+try "under its restrictions a program can do what sideman needs, and nothing else" probed
+
+# -- the network, where it is asked for
+refuses_osc() {
+  settings "$FAST"$'\n'"control: {osc: 9000}"
+  ! systemctl start sideman 2>/dev/null || return 1
+  sleep 3
+  all_of "is ExecMainStatus 77" "is NRestarts 0" && journalctl -u sideman -o cat --no-pager -p 3..3 | grep -q 'control.osc.*osc.conf'
+}
+half_of_osc() { # the families alone: the network is still its own
+  printf '[Service]\nRestrictAddressFamilies=AF_INET AF_INET6\n' >/run/systemd/system/sideman.service.d/half.conf
+  systemctl daemon-reload
+  start && said -p 4..4 | grep -q 'control.osc: there is no network here'
+}
+takes_osc() {
+  cp "$SHARE/osc.conf" /run/systemd/system/sideman.service.d/ && systemctl daemon-reload && start && soon sent_osc
+}
+sent_osc() { # a message as bytes: /sideman/set play.velocity 77
+  /opt/sideman/bin/python -c 'import socket
+text = lambda word: (word + b"\0" * 4)[: len(word) // 4 * 4 + 4]
+message = text(b"/sideman/set") + text(b",si") + text(b"play.velocity") + (77).to_bytes(4, "big")
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(message, ("127.0.0.1", 9000))'
+  said | grep -q 'play.velocity is 77'
+}
+SHARE=$(/opt/sideman/bin/python -c 'import sideman, pathlib; print(pathlib.Path(sideman.__file__).parent / "share/systemd")')
+if /opt/sideman/bin/python -c 'import pythonosc' 2>/dev/null; then
+  try "asked for OSC without a network, it ends with 77, says how to allow it, and is not started again" refuses_osc
+  mkdir -p /run/systemd/system/sideman.service.d
+  try "with half of the lines that OSC needs it says what is missing" half_of_osc
+  stop
+  rm /run/systemd/system/sideman.service.d/half.conf
+  try "with osc.conf it takes OSC messages of this machine" takes_osc
+  stop
+else echo "SKIP python-osc is not installed"; fi
+keeps_a_secret() { # docs/service.md: a configuration that only root may read
+  settings "$FAST"
+  chmod 600 "$CONFIG"
+  mkdir -p /run/systemd/system/sideman.service.d
+  printf '%s\n' '[Service]' "LoadCredential=config.yaml:$CONFIG" Environment=SIDEMAN_CONFIG=%d/config.yaml \
+    >/run/systemd/system/sideman.service.d/secret.conf
+  systemctl daemon-reload
+  start && said | grep -q '300 bpm'
+}
+try "it reads a configuration that only root may read, as a credential" keeps_a_secret
+stop
+chmod 644 "$CONFIG"
+rm -rf /run/systemd/system/sideman.service.d
+systemctl daemon-reload
+settings "$FAST"
+start
+
 # -- a panic
 panic() {
   local before pid
@@ -117,6 +239,9 @@ controls() {
 try "root reaches it by its control socket, whose mode is 0600" controls
 tells_change() { said | grep -q '^play.velocity is 99$'; }
 try "the journal shows the change" tells_change
+reads() { /opt/sideman/bin/sideman ctl preset service && /opt/sideman/bin/sideman ctl set chart.file minor-blues; }
+try "it reads a preset and a chart on request" reads
+/opt/sideman/bin/sideman ctl set chart.file blues >/dev/null
 is_kept_out() { ! runuser -u nobody -- /opt/sideman/bin/sideman ctl panic 2>/dev/null; }
 try "another user does not reach it" is_kept_out
 

@@ -80,17 +80,17 @@ try "it stops with status 0" stop
 kill "$synth"
 
 if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [ ! -e /etc/sideman/config.yaml ]; then
-  # As docs/setups.md has it: a service that is heard, with settings and an audio device of its own.
+  # As docs/service.md has it: a service that is heard, with settings and an audio device of its own.
   mkdir -p /etc/sideman /etc/systemd/system/sideman.service.d
   printf 'play:\n  comp: bass\n  rests: 0\n  late_ms: 1000\n' >/etc/sideman/config.yaml
-  printf '[Service]\nExecStart=\nExecStart=%s run --preset service --sound\nEnvironment=HOME=/etc/sideman\n' \
-    "$SIDEMAN" >/etc/systemd/system/sideman.service.d/sound.conf
+  cp "$("${SIDEMAN%/*}/python" -c 'import sideman, pathlib; print(pathlib.Path(sideman.__file__).parent)')/share/systemd/sound.conf" \
+    /etc/systemd/system/sideman.service.d/
   cp "$WORK/.fluidsynth" /etc/sideman/.fluidsynth
   systemctl daemon-reload
   journal() { journalctl -u sideman -o cat --no-pager >"$WORK/log"; logged ' bar 1 ' || logged 'bar 1 '; }
   unit() { systemctl start sideman && soon journal; }
   unit_stops() { systemctl stop sideman && [ "$(systemctl show sideman -p Result --value)" = success ]; }
-  try "the unit, locked down as it is, plays with --sound" unit
+  try "the unit, with the lines of sound.conf, plays with --sound" unit
   try "it is heard" loud
   try "systemctl stop: success" unit_stops
   try "and fluidsynth with it" soon no_synth

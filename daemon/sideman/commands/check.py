@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman check`: checks the configuration, the chart, the network and the ports, and says how to correct them."""
+"""`sideman check`: checks configuration, chart, model, ports and network, and says how to correct them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sideman.exit_status import exit_status_and_message
 from sideman.midi.ableton_link import describe_session
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
+from sideman.service.systemd import check_network, network_keys
 from sideman_models.errors import ModelsError
 from sideman_models.network.bundle import load_bundle
 
@@ -51,7 +52,13 @@ def run(args: argparse.Namespace) -> int:
         print(_chart(replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))))
         return 0
     print(f"config  {config_path(args.config) or 'no file: all settings have their defaults'}")
-    parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "tempo": _tempo, "ports": _ports}
+    parts: dict[str, Callable[[Settings], str]] = {
+        "chart": _chart,
+        "model": _model,
+        "tempo": _tempo,
+        "ports": _ports,
+        "network": _network,
+    }
     statuses = []
     for name, part in parts.items():
         try:
@@ -100,3 +107,14 @@ def _ports(settings: Settings) -> str:
         missing = ports.open()
         by = [f"by {ports.library_text}"] if ports.library_text else []
         return "\n".join([ports.status_text, *by, *missing])
+
+
+def _network(settings: Settings) -> str:
+    """What is open to others than the user, and that the systemd unit has to allow it."""
+    keys = network_keys(settings)
+    if not keys:
+        return "not used"
+    check_network(settings)
+    osc = f"OSC at {settings.control.osc_host}, port {settings.control.osc}" if settings.control.osc is not None else ""
+    used = ", ".join(filter(None, [osc, "Ableton Link" if CLOCK_SOURCES[settings.tempo.source].needs_link else ""]))
+    return f"{used}\nas a service, it has no network until you allow it: see docs/service.md"

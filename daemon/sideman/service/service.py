@@ -55,6 +55,7 @@ from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import StateKeeper, find_state, set_aside, state_path, with_changes
 from sideman.service.main_loop import MainLoop, yield_to_player
+from sideman.service.systemd import check_network
 from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
@@ -110,6 +111,7 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
+        check_network(self._settings)
         wakeup = self._wakeup
         with (
             contextlib.closing(wakeup),

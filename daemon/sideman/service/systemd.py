@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notifies systemd: ready, alive, stopping, and a line for `systemctl status`. Does nothing outside systemd.
 
-The protocol is sd_notify(3): datagrams with lines KEY=VALUE to the socket in $NOTIFY_SOCKET.
+The protocol is sd_notify(3): datagrams with lines KEY=VALUE to the socket in $NOTIFY_SOCKET. Also here: what the unit
+forbids, but some settings ask for: the network.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
+from sideman.core.errors import NotPermitted
+from sideman.core.settings.schema import Settings
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman_models.text import printable
+
+_log = logging.getLogger(__name__)
 
 
 class SystemdNotifier:
@@ -49,3 +57,36 @@ class SystemdNotifier:
         message = "\n".join(f"{key}={printable(' '.join(value.split()))}" for key, value in lines.items())
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
+
+
+def network_keys(settings: Settings) -> dict[str, str]:
+    """The settings that need the network, each with the file that allows it in systemd's unit."""
+    osc = {"control.osc": "osc.conf"} if settings.control.osc is not None else {}
+    source = settings.tempo.source
+    return {**osc, f"tempo.source: {source}": "link.conf"} if CLOCK_SOURCES[source].needs_link else osc
+
+
+def check_network(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise NotPermitted if `settings` ask for the network, and this process may not use it.
+
+    If it is a service, and its network is one of its own that leads nowhere, the log says so.
+    """
+    keys = network_keys(settings)
+    if not keys:
+        return
+    allow = f"systemd's unit allows it with the lines of {' and '.join(keys.values())}: see docs/service.md"
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        raise NotPermitted(
+            f"{', '.join(keys)}: this process may not use the network ({error.strerror}); {allow}"
+        ) from None
+    if "NOTIFY_SOCKET" in environ and _interfaces() == ["lo"]:
+        _log.warning("%s: there is no network here but 'lo'; if this machine has one, %s", ", ".join(keys), allow)
+
+
+def _interfaces() -> list[str]:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/net/dev").read_text("utf-8").splitlines()
+        return [line.partition(":")[0].strip() for line in lines[2:]]
+    return []
