@@ -61,6 +61,18 @@ def test_a_damaged_number_of_an_older_state_is_refused(broken: dict[str, object]
         resumed_engine(made, {**kept, **broken}, 0.0)
 
 
+@pytest.mark.parametrize("bar_line", [10**21, -(10**21), 12 * 10**6])
+def test_a_damaged_bar_line_is_refused(bar_line: int) -> None:
+    """Guards against: a start that rehearses bars for ever on the way to a damaged bar line."""
+    made = performance()
+    engine = made.make_engine(0.0)
+    play_on_fake_clock(engine, 3.3)
+    state = json.loads(json.dumps(state_of(engine.memory(), made)))
+    state["memory"]["bar_line"] = bar_line
+    with pytest.raises(ValueError, match="the bar line after"):
+        resumed_engine(made, state, 0.0)
+
+
 @given(st.data())
 def test_a_damaged_memory_is_refused_or_plays(data: st.DataObject) -> None:
     """Guards against: a daemon that fails at every start, or hangs, until somebody deletes its state."""

@@ -103,6 +103,9 @@ def state_of(memory: EngineMemory, performance: Performance) -> dict[str, Any]:
     return {"weights": performance.bundle.fingerprint, "memory": msgspec.to_builtins(memory)}
 
 
+_LONGEST_BAR = 64.0  # quarter notes, of 16/1
+
+
 def resumed_engine(
     performance: Performance, state: Mapping[str, Any], second: float, clocks: ClockConfig = INTERNAL_CLOCK
 ) -> Engine:
@@ -117,10 +120,12 @@ def resumed_engine(
     if "memory" not in state:
         return _resumed_network(performance, state, second, clocks)  # a state that an earlier version has saved
     memory = read_memory(state["memory"])
+    place = memory.bar_line / TICKS_PER_QUARTER
+    if not -1 <= place - memory.beat <= _LONGEST_BAR:
+        raise ValueError(f"the bar line after beat {memory.beat:.6g} cannot be at beat {place:.6g}")
     at_once = replace(performance, settings=with_values(performance.settings, [("play.start", "at once")]))
     rehearsal = engine_from(replace(memory, start=memory.beat), at_once, 0.0)
     rehearsal.timeline.start = memory.start
-    place = memory.bar_line / TICKS_PER_QUARTER
     if (
         clocks.source is not None
         or not _is_same_music(memory, rehearsal, performance.chart)
