@@ -32,7 +32,7 @@ from sideman.core.settings.resolve import SettingsLayer
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
-from sideman_models.music.harmony import QUALITIES, Chord
+from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
 
 MAX_ANSWER_BYTES = 1 << 22
 _BARS_PER_LINE = 16
@@ -42,6 +42,7 @@ _NEEDED_LATER = (
 )  # fmt: skip
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
+_QUALITIES = QUALITIES | RARE_QUALITIES
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 WrittenSettings = Mapping[str, Any]
@@ -213,7 +214,7 @@ class AnswerReader:
                 raise ValueError("a chord that cannot be in its bar")
             if not text.isprintable():
                 raise ValueError("a chord symbol that cannot be printed")
-            chords.append((at, Chord(root, QUALITIES[quality], bass, text)))
+            chords.append((at, Chord(root, _QUALITIES[quality], bass, text)))
             before = at
         self._chords += len(chords)
         if not chords or chords[0][0] != 0:

@@ -38,6 +38,11 @@ class Meter(Struct, frozen=True):
         """The length of a bar in quarter notes."""
         return Fraction(4 * self.numerator, self.denominator)
 
+    @property
+    def is_compound(self) -> bool:
+        """Whether its beats are dotted notes, as in 6/8, 9/8 and 12/8."""
+        return self.denominator >= 8 and self.numerator > 3 and self.numerator % 3 == 0
+
     def __str__(self) -> str:
         return f"{self.numerator}/{self.denominator}"
 
@@ -198,9 +203,12 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
 def chord_onsets(count: int, meter: Meter) -> list[Fraction]:
     """Return the onsets of `count` chords that share one bar, in quarter notes; empty if the bar cannot hold them.
 
-    The chords share the beats of the bar, or its half-beats where they are more than its beats.
+    The chords share the beats of the bar: in 6/8, 9/8 and 12/8 the dotted ones if these are enough. Where they are more
+    than its beats, they share its half-beats.
     """
     beats, unit = meter.numerator, Fraction(4, meter.denominator)
+    if meter.is_compound and count <= beats // 3:
+        beats, unit = beats // 3, unit * 3
     if count > beats:
         beats, unit = 2 * beats, unit / 2
     if count > beats:
