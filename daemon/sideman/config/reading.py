@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.text import MAX_WARNINGS
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
 from sideman.core.settings.presets import preset_difference, settings_difference
 from sideman.core.settings.resolve import SettingsLayer
@@ -126,7 +127,7 @@ def encode_job(job: Job) -> bytes:
 
 
 class _ChartLine(Struct, frozen=True, tag="chart"):
-    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...]]
+    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...]]
 
 
 _WrittenChord = tuple[float, int, str, int | None, str]
@@ -156,7 +157,7 @@ def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
-            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections)))
+            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections, info.warnings)))
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
@@ -184,8 +185,10 @@ class AnswerReader:
     def take(self, line: bytes) -> None:
         """Take the next line."""
         match msgspec.convert(json.loads(line), _Line):
-            case _ChartLine((title, composer, key, tempo, sections)):
-                self._info = ChartInfo(title, composer, key, tempo, sections)
+            case _ChartLine((title, composer, key, tempo, sections, warnings)):
+                if len(warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in warnings):
+                    raise ValueError("warnings that cannot be shown")
+                self._info = ChartInfo(title, composer, key, tempo, sections, warnings)
             case _BarsLine(bars):
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:

@@ -279,6 +279,11 @@ class Chord(Struct, frozen=True, eq=False):
         """The pitch classes of the scale that is played over the chord (0..11)."""
         return _pitch_classes(self.root, self.quality.scale)
 
+    @property
+    def without_bass(self) -> Chord:
+        """The same chord over its root."""
+        return self if self.bass is None else Chord(self.root, self.quality, None, _BASS_PATTERN.sub("", self.text))
+
     def kind_of(self, pitch: int) -> int:
         """Return the kind of a pitch (MIDI number or pitch class) over the chord, as an index into `TONE_KINDS`."""
         return self.quality.kinds[(pitch - self.root) % 12]
@@ -392,7 +397,10 @@ def parse_chord(text: str) -> Chord:
 
 
 def nearest_chord(text: str) -> Chord:
-    """Read a chord symbol as far as it is understood, from its root on. Raises `ChordError` if that is nothing."""
+    """Read a chord symbol of a file as far as it is understood, from its root on.
+
+    The text of the chord is what was understood. Raises `ChordError` if that is nothing.
+    """
     try:
         return parse_chord(text)
     except ChordError:

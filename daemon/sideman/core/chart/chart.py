@@ -69,7 +69,8 @@ class ChartInfo(Struct, frozen=True):
     """What a chart says besides its bars; a field is empty or None where the chart does not say it.
 
     `key` is the symbol of the tonic chord (`Bb`, `Am`), `tempo` is in quarter notes a minute. `sections` are pairs of a
-    bar's index, in the order played, and the name of the section that begins there.
+    bar's index, in the order played, and the name of the section that begins there. `warnings` are the guesses of the
+    reader of a file; each names the file, the song and the bar, as written.
     """
 
     title: str = ""
@@ -77,6 +78,7 @@ class ChartInfo(Struct, frozen=True):
     key: str = ""
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def transposed(self, semitones: int) -> ChartInfo:
         """Return the same in the key that lies `semitones` higher."""
