@@ -209,7 +209,7 @@ def test_a_song_is_played_as_near_as_can_be_with_a_warning(music: str, expected:
     ],
 )
 def test_what_songs_are_known_to_mean_is_no_guess(music: str, expected: str) -> None:
-    """Guards against: the last bars of a bridge lost in each chorus; warnings of what is right, which hide the others."""
+    """Guards against: the last bars of a bridge lost in each chorus; warnings of what is right that hide the others."""
     assert order(music) == expected
     assert read_ireal(playlist_link(song_text("T", music)), "x").info.warnings == ()
 

@@ -162,6 +162,7 @@ class _IRealReader:
         self._times: int | None = None
         self._second_repeat_due = False  # the second of the two bars that an `r` repeats
         self._codas_left = 0
+        self._blanks_after_line: int | None = None  # blank bars, as long as only such follow a `}` or `]`
 
     def read(self, info: ChartInfo, music: str) -> Chart:
         self._codas_left = re.sub(r"<[^<>]*>", "", music).count("Q")
@@ -225,6 +226,7 @@ class _IRealReader:
         if kind == "section":
             self._form.start_section(section_name({"i": "Intro", "v": "Verse"}.get(text, text)))
         else:
+            self._blanks_after_line = None  # they only bring the ending below the one before it
             self._form.start_ending((int(text) or self._form.next_ending,))
 
     def _take_text(self, text: str) -> None:
@@ -267,15 +269,9 @@ class _IRealReader:
         self._returns = []
 
     def _take_line(self, line: str) -> None:
-        is_blank, cells, self._cells = self._is_blank, self._cells, []
-        if self._second_repeat_due and (cells or line != "|"):
-            self._repeat(2)
-            self._second_repeat_due = False
-        elif is_blank and cells and self._opening_line == "|" and line != "Z" and len(self._form):
-            self._form.add_bar(Bar(((0.0, self._last),), self._meter))
-        if not is_blank:
-            self._add_bar(cells)
-        if cells or line != "|":
+        has_cells = bool(self._cells)
+        self._close_bar(line)
+        if has_cells or line != "|":
             for sign in self._signs_after_bar:
                 self._form.add_sign(sign)
             self._signs_after_bar = []
@@ -289,6 +285,27 @@ class _IRealReader:
         elif line != "|":
             self._form.double_bar()
         self._opening_line = line
+
+    def _close_bar(self, line: str) -> None:
+        """Add the bar that ends at a line."""
+        is_blank, cells, self._cells = self._is_blank, self._cells, []
+        if self._second_repeat_due and (cells or line != "|"):
+            self._repeat(2)
+            self._second_repeat_due = False
+        elif is_blank and cells and self._opening_line == "|" and line != "Z" and len(self._form):
+            if self._blanks_after_line is None:
+                self._hold(1)
+            else:
+                self._blanks_after_line += 1
+        if not is_blank or line != "|":
+            self._hold(self._blanks_after_line or 0)
+            self._blanks_after_line = 0 if line in "]}" else None
+        if not is_blank:
+            self._add_bar(cells)
+
+    def _hold(self, bars: int) -> None:
+        for _ in range(bars):
+            self._form.add_bar(Bar(((0.0, self._last),), self._meter))
 
     def _repeat(self, back: int) -> None:
         bars = self._form.last_bars(back)
