@@ -247,6 +247,7 @@ _TOKENS = [
     "*A",
     "N1",
     "N2",
+    "N3",
     "N0",
     "C",
     "G7",
@@ -256,11 +257,14 @@ _TOKENS = [
     "   ",
     "<3x>",
 ]
-_TOKENS += ["<Fine>", "<D.C. al Fine>", "<D.S. al Coda>", "<D.C. al 2nd End.>", "<", "(", "*"]
+_TOKENS += ["<Fine>", "<D.C. al Fine>", "<D.S. al Coda>", "<D.C. al 2nd End.>", "<D.C. al 3rd End.>", "<", "(", "*"]
 
 
 @given(st.lists(st.sampled_from([*_TOKENS, "C   |", "G7 C |", "|", "}"]), max_size=50))
 @example(["[", "C", "|", "r", "}"])
+@example(
+    ["{", "C|", "N1", "C|", "{", "C|", "N1", "C|", "}", "N2", "C|", "<D.C.", "al", "3rd", "End.>", "]", "N3", "C|"]
+)
 def test_any_music_is_a_chart_or_a_chart_error(tokens: list[str]) -> None:
     """Guards against: an unusual song that causes a traceback or an endless loop, or that is refused for its signs."""
     chart = _tried(playlist_link(song_text("T", "".join(["T44[F   |", *tokens]))))

@@ -29,7 +29,6 @@ tones C, E and G; C/E has them too).
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Collection
 from functools import cache, lru_cache
@@ -404,13 +403,22 @@ def nearest_chord(text: str) -> Chord:
     try:
         return parse_chord(text)
     except ChordError:
-        bass = _BASS_PATTERN.search(text)
-        body = text[: bass.start() if bass else len(text)][: CHORD_SYMBOL.bytes]
-        for end in range(len(body), 0, -1):
-            for rest in ([bass.group()] if bass else []) + [""]:
-                with contextlib.suppress(ChordError):
-                    return parse_chord(body[:end].rstrip("(,/._ ") + rest)
-        raise
+        symbol = "".join(text[: CHORD_SYMBOL.bytes].split()).translate(_LOOKALIKES)
+        root, bass = _ROOT_PATTERN.match(symbol), _BASS_PATTERN.search(symbol)
+        if root is None:
+            raise
+        end = bass.start() if bass else len(symbol)
+        while end > root.end() and not _is_understood(symbol[root.end() : end]):
+            end -= 1
+        return parse_chord(symbol[:end].rstrip("(,/._") + (bass.group() if bass else ""))
+
+
+def _is_understood(suffix: str) -> bool:
+    try:
+        _tones_of_suffix(suffix)
+    except ChordError:
+        return False
+    return True
 
 
 def _pitch_class(match: re.Match[str]) -> int:

@@ -196,20 +196,18 @@ class Form(Generic[T]):
         follows = before is not None and before.last == len(self) - 1 and before.has_ending(min(numbers, default=0) - 1)
         if is_fresh and follows:
             self._doubt(f"a repeat opens at the {ordinal(numbers[0])} ending", "", "left out")
-            self._open_parts[-1] = part = self._parts.pop()
-        if not part or not part.endings or part.endings[-1].last is not None:
-            return
-        ending = part.endings[-1]
-        is_goal = any(jump.goal in numbers and bar > ending.first for bar, jump in self._jumps.items())
-        if len(part.endings) > 1 and (is_goal or numbers[:1] == (1,)):
-            self._finish_part(part)
-        elif ending.first == len(self):  # two numbers at one bar: an ending for both passes
-            part.endings.pop()
-        else:
-            self._doubt(
-                f"the {ordinal(ending.numbers[-1])} ending has no ':|'", "", "it ends where the next one begins"
-            )
-            ending.last = len(self) - 1
+            self._open_parts[-1] = self._parts.pop()
+        while (part := self._open_part) and part.endings and part.endings[-1].last is None:
+            ending = part.endings[-1]
+            is_goal = any(jump.goal in numbers and bar > ending.first for bar, jump in self._jumps.items())
+            if ending.first == len(self):  # two numbers at one bar: the last one counts
+                part.endings.pop()
+            elif len(part.endings) > 1 and (is_goal or numbers[:1] == (1,)):
+                self._finish_part(part)
+            else:
+                name = ordinal(ending.numbers[-1])
+                self._doubt(f"the {name} ending has no ':|'", "", "it ends where the next one begins")
+                ending.last = len(self) - 1
 
     def _stands_alone(self, part: _Repeat, numbers: tuple[int, ...]) -> bool:
         """Whether an ending in a file stands after other bars: a jump may go on there, else it means nothing."""
@@ -262,7 +260,8 @@ class Form(Generic[T]):
         places = self._signs.setdefault(name, [])
         if places and places[-1] != len(self):
             problem = f"{text!r} is written twice, first at bar {places[0] + stands_before_bar(name)}"
-            self._doubt(problem, "; one is enough", "the one that comes first on the way counts")
+            guesses = {"segno": "a D.S. goes to the last one before it", "coda": "the last one is the coda"}
+            self._doubt(problem, "; one is enough", guesses.get(name, "the first one on the way counts"))
         if len(self) not in places:
             places.append(len(self))
 
