@@ -55,6 +55,14 @@ def test_a_chart_is_printed_bar_by_bar(capsys: pytest.CaptureFixture[str]) -> No
     assert check(capsys, "--transpose", "-1")[1].splitlines()[1].startswith("| E7 | A7 |")
 
 
+def test_a_guess_in_a_chart_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a song that is read by a guess, and the musician finds out on the stand."""
+    file = write(tmp_path / "gig.txt", playlist_link(song_text("Odd", "T44[C7   |F7   <D.S. al Coda>Z")))
+    status, out, _ = check(capsys, "--chart", str(file))
+    assert status == 0
+    assert f"warning: {file}, Odd, bar 2: 'D.S. al Coda' without a Segno: played from the top" in out.splitlines()
+
+
 def test_every_meter_of_a_chart_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Guards against: a tune that changes its meter is shown as 4/4 only."""
     (tmp_path / "odd.chart").write_text("| C | 3/4 F | 4/4 G |")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sideman.charts.ireal import read_ireal
 from sideman.config.reading import (
     AnswerReader,
     ChangesJob,
@@ -26,6 +27,8 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
+from sideman_models.music.harmony import RARE_QUALITIES
+from support.ireal import playlist_link, song_text
 
 CHART = parse_changes(
     "title: Blue\ncomposer: Her\nkey: Bb\ntempo: 90\n[A]\n| Bb7/D / Eb7 | N.C. |\n[B]\n| 3/4 F#-7b5(b9) G7 | % |",
@@ -49,6 +52,22 @@ def test_a_chart_comes_back_as_it_was() -> None:
     assert isinstance(back, Chart)
     assert (back.bars, back.info) == (CHART.bars, CHART.info)
     assert back.text() == CHART.text()
+
+
+def test_rare_qualities_and_warnings_come_back_as_they_were() -> None:
+    """Guards against: a song of a file that a playing daemon refuses, or plays by a guess without a word."""
+    music = "T44[" + "|".join(f"C#{name}   " for name in RARE_QUALITIES) + "|?D<D.S.>Z"
+    chart = read_ireal(playlist_link(song_text("Odd", music)), "x")
+    assert {bar.chords[0][1].quality.name for bar in chart.bars} >= RARE_QUALITIES.keys()
+    back = read(*answer_lines(chart))
+    assert isinstance(back, Chart)
+    assert (back.bars, back.info) == (chart.bars, chart.info)
+    assert len(back.info.warnings) > 1
+    line, *others = answer_lines(chart)
+    spoilt = json.loads(line)
+    spoilt["info"][-1] = ["one\x1b[2J"]
+    with pytest.raises(ValueError, match="warnings"):
+        read(json.dumps(spoilt).encode(), *others)
 
 
 @pytest.mark.parametrize("error", [NoSuchInput("no such file"), ConfigError("line one\nline two")])

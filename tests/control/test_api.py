@@ -22,6 +22,7 @@ from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from sideman.core.targets import ActionTarget, SettingTarget
 from support.control import KEPT_TAKE, ControlScene, control_scene
+from support.ireal import playlist_link, song_text
 
 LIVE = [name for name in KEYS if is_live(name)]
 BEAT_S = 0.5  # at 120 bpm
@@ -144,6 +145,23 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
     with pytest.raises(NoSuchInput):
         scene.ask("set", key="chart.file", value="nowhere.chart")
     assert scene.ask("get", key="chart.file")["value"] == str(tmp_path / "song.chart")
+
+
+def test_a_chart_file_that_is_not_clear_is_played_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against: a song changed on the stand that is played by a guess, and no word of it."""
+    (tmp_path / "gig.txt").write_text(playlist_link(song_text("Odd", "T44{C7   |F7   |G7?   Z")))
+    scene = control_scene()
+    answer = scene.ask("set", key="chart.file", value=str(tmp_path / "gig.txt"))
+    place = f"{tmp_path / 'gig.txt'}, Odd, bar"
+    expected = [
+        f"{place} 3: '?' is not known in the music of iReal Pro; it is left out",
+        f"{place} 1: the repeat '|:' is never closed: played once",
+    ]
+    assert answer["warnings"] == expected
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == expected
+    assert "warnings" not in scene.ask("set", key="chart.changes", value="| C |")
 
 
 def test_a_pipe_is_refused_as_a_chart(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ and blanks. In `irealb` links it is scrambled (see `unscramble`), in `irealbook`
 - chords; `n` is no chord, `p` a slash, `W/G` the previous chord over another bass. Alternative chords in parentheses,
   the sizes `s` and `l`, `f`, `U`, `Y` and other texts are ignored;
 - `x` repeats the previous bar, `r` the previous two; a blank bar continues the previous chord;
-- `*A` is a section, `S` the segno, `Q` a coda sign. The last `Q` is the coda itself; an earlier one says where to jump
-  to it: after its bar, or before its bar if the sign stands before the first chord. The texts `<D.C. al Fine>`,
-  `<D.S. al Coda>`, `<D.C. al 2nd End.>`, `<Fine>` and `<3x>`.
+- `*A` is a section, `S` the segno, `Q` a coda sign. The last `Q` is the coda itself (if a D.C. or D.S. stands before
+  it); an earlier one says where to jump to it: after its bar, or before its bar if the sign stands before the first
+  chord. The texts `<D.C. al Fine>`, `<D.S. al Coda>`, `<D.C. al 2nd End.>`, `<Fine>` and `<3x>`. A D.C. or D.S. stands
+  where it fits on the page: its jump is at the end of the section.
 
 If a bar has one cell (or two) per beat, each chord stands on the beat of its cell. Otherwise the chords share the bar
-evenly, like the chords of a text. `sideman.core.chart.form` says how the signs are played.
+evenly, like the chords of a text. A chord alone in its bar, after one blank, is centred: it begins with the bar.
+`sideman.core.chart.form` says how the signs are played. A song is refused only if it has no chords: whatever else is
+wrong with it is played as near as can be, with a warning that names the song and the bar.
 """
 
 from __future__ import annotations
@@ -30,10 +33,10 @@ from urllib.parse import unquote
 from sideman.charts.detect import IREAL_LINK
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
-from sideman.core.chart.text import MAX_PROBLEM_LENGTH, parse_key, section_name, unfolded_chart
+from sideman.core.chart.text import ReaderWarnings, parse_key, printable, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.limits import PLAYLIST, SONG
-from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.harmony import NO_CHORD, Chord, nearest_chord, parse_chord
 from sideman_models.text import closest
 
 _SCRAMBLED_MARK = "1r34LbKcu7"
@@ -43,11 +46,12 @@ _MAX_MUSIC_LENGTH = SONG.bytes  # characters; a full page of iReal Pro has about
 
 _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
-    r"|(?P<chord>[A-GW][b#]?(?:\*[^*]*\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
+    r"|(?P<chord>[A-GW][b#]?(?:\*[^*|\[\]{}]{0,40}\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
-    r"|(?P<unknown>(?s:.{1,8}))"
+    r"|(?P<unknown>(?s:.))"
 )
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
+_RETURN = re.compile(r"<[^>]*(?:D\.?\s?[CS]\b|Da\s+Capo|Dal\s+Segno)", re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 
@@ -83,14 +87,17 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
 
 def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
     """The songs of all links in a text or in HTML: the facts of each, and its music, unscrambled."""
-    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
+    head = IREAL_LINK.split(text, maxsplit=1)[0]  # what looks like a tag after it may be music, such as <A tempo>
+    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", head, re.IGNORECASE) is not None
     end = 0
     while match := IREAL_LINK.search(text, end):
         before = text[match.start() - 1 : match.start()]
-        stop = before if before in ('"', "'") else r"[\s<>\"']" if is_html else r"[\r\n]"
+        stop = before if before in ('"', "'") else r"</|[\r\n]" if is_html else r"[\r\n]"
         found = re.compile(stop).search(text, match.end())
         end = found.start() if found else len(text)
         link = text[match.end() : end]
+        if is_html and "%" in link:  # a link that is percent-encoded has no blanks
+            link = re.split(r"[\s<>\"']", link, maxsplit=1)[0]
         body = unquote(html.unescape(link) if is_html else link)
         fields = body.split("=")
         if _SCRAMBLED_MARK in body:
@@ -131,14 +138,12 @@ def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
 
 
 def _song_info(title: str, composer: str, key: str, tempo: float | None = None) -> ChartInfo:
-    def printable_text(text: str) -> str:
-        return " ".join("".join(each if each.isprintable() else " " for each in text[: 2 * _MAX_TITLE_LENGTH]).split())
-
     try:
         tonic = parse_key(key)
     except ValueError:
         tonic = ""
-    return ChartInfo(printable_text(title), printable_text(composer), tonic, tempo)
+    title, composer = (printable(text[: 2 * _MAX_TITLE_LENGTH]) for text in (title, composer))
+    return ChartInfo(title, composer, tonic, tempo)
 
 
 class _IRealReader:
@@ -146,28 +151,38 @@ class _IRealReader:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._form: Form[Bar] = Form(self._error)
+        self._warnings = ReaderWarnings(source)
+        self._form: Form[Bar] = Form(self._error, self._warnings.add)
         self._meter = Meter(4, 4)
         self._cells: list[Chord | str | None] = []  # a chord; "x" or "r"; None for a blank
-        self._last: Chord | None = None
+        self._last: Chord = NO_CHORD
         self._opening_line = "["
-        self._signs_after_chords: list[str] = []
+        self._signs_after_bar: list[str] = []
+        self._returns: list[str] = []  # D.C. or D.S., for the end of the section
         self._times: int | None = None
         self._second_repeat_due = False  # the second of the two bars that an `r` repeats
         self._codas_left = 0
+        self._blanks_after_line: int | None = None  # blank bars, as long as only such follow a `}` or `]`
 
     def read(self, info: ChartInfo, music: str) -> Chart:
         self._codas_left = re.sub(r"<[^<>]*>", "", music).count("Q")
+        if self._codas_left == 1 and _RETURN.search(music, music.rfind("Q")):
+            self._codas_left = 2  # the coda itself has no sign: it stands after the jump
         for match in _TOKEN.finditer(music):
             kind = match.lastgroup or ""
-            if kind == "unknown":
-                raise self._error(f"{match[kind]!r} is not known in the music of iReal Pro")
             self._take(kind, match[kind])
         self._take_line("Z")
-        return unfolded_chart(self._form, info, f"{self._source}: no bars in its music")
+        missing = f"{self._source}: no bars in its music"
+        chart = unfolded_chart(self._form, info, missing, self._warnings)
+        if all(chord == NO_CHORD for bar in chart.bars for _, chord in bar.chords):
+            raise ChartError(f"{self._source}: no chords in its music")
+        return chart
 
-    def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:MAX_PROBLEM_LENGTH]}")
+    def _error(self, problem: str, bar: int) -> ChartError:
+        return ChartError(f"{self._source}, bar {bar}: {problem}")
+
+    def _doubt(self, problem: str) -> None:
+        self._warnings.add(problem, len(self._form) + 1)
 
     @property
     def _is_blank(self) -> bool:
@@ -179,72 +194,89 @@ class _IRealReader:
             case "meter":
                 self._take_meter(text)
             case "section" | "ending":
-                self._cells = [] if self._is_blank else self._cells
-                if kind == "section":
-                    self._form.start_section(section_name({"i": "Intro", "v": "Verse"}.get(text, text)))
-                else:
-                    self._form.start_ending((int(text) or self._form.next_ending,))
+                self._take_mark(kind, text)
             case "text":
                 self._take_text(text)
-            case "chord" | "none":
-                self._take_chord("N.C." if kind == "none" else text)
-            case "hold" if self._last is None:
-                raise self._error("'p' repeats the previous chord, but there is none")
-            case "hold" | "bars" | "blank":
-                self._cells.append({"hold": self._last, "bars": text, "blank": None}[kind])
+            case "chord":
+                self._take_chord(text)
+            case "none" | "hold":
+                self._last = NO_CHORD if kind == "none" else self._last
+                self._cells.append(self._last)
+            case "bars" | "blank":
+                self._cells.append(text if kind == "bars" else None)
             case "sign":
                 self._take_sign(text)
             case "line":
                 self._take_line(text)
+            case "unknown":
+                self._doubt(f"{text!r} is not known in the music of iReal Pro; it is left out")
 
     def _take_meter(self, text: str) -> None:
         meter = Meter(12, 8) if text == "12" else Meter(int(text[0]), int(text[1]))
-        if meter.denominator not in (2, 4, 8) or not meter.numerator:
-            raise self._error(f"'T{text}' is not a meter: T44, T34, T68, T12 (12/8)")
-        self._meter = meter
+        if meter.denominator in (2, 4, 8) and meter.numerator:
+            self._meter = meter
+        else:
+            self._doubt(f"'T{text}' is not a meter: T44, T34, T68, T12 (12/8); it stays {self._meter}")
+
+    def _take_mark(self, kind: str, text: str) -> None:
+        """Take a section or an ending: it begins with the next bar."""
+        if self._is_blank:
+            self._cells = []
+            self._add_returns()
+        if kind == "section":
+            self._form.start_section(section_name({"i": "Intro", "v": "Verse"}.get(text, text)))
+        else:
+            self._blanks_after_line = None  # they only bring the ending below the one before it
+            self._form.start_ending((int(text) or self._form.next_ending,))
 
     def _take_text(self, text: str) -> None:
         text = re.sub(r"^\*\d\d", "", text).strip()
         if times := _TIMES.fullmatch(text):
             self._times = int(times[1])
         elif (sign := _SIGN.fullmatch(text)) and (sign["back"] or sign["fine"]):
-            self._signs_after_chords.append(text)
+            (self._returns if sign["back"] else self._signs_after_bar).append(text)
 
     def _take_chord(self, text: str) -> None:
-        symbol = text.replace("*", "").replace("add3", "")  # a sus chord with its third is played as the sus chord
+        symbol = text.replace("*", "")
         if symbol.startswith("W"):
-            if self._last is None:
-                raise self._error(f"{text!r} repeats the previous chord, but there is none")
-            symbol = re.sub(r"/[A-G][b#]?$", "", self._last.text) + symbol[1:]
+            if self._last == NO_CHORD:
+                self._doubt(f"{text!r} has no chord before it: read as N.C.")
+                self._cells.append(NO_CHORD)
+                return
+            symbol = self._last.without_bass.text + symbol[1:]
         try:
             self._last = parse_chord(symbol)
-        except ChordError as error:
-            raise self._error(str(error)) from None
+        except ChordError:
+            self._last = nearest_chord(symbol)
+            self._doubt(f"{text!r} is not understood; it is read as {self._last}")
         self._cells.append(self._last)
 
     def _take_sign(self, text: str) -> None:
         sign = "Segno"
         if text == "Q":
             self._codas_left -= 1
-            sign = "To Coda" if self._codas_left else "Coda"
+            sign = "To Coda" if self._codas_left > 0 else "Coda"
         if sign == "To Coda" and not self._is_blank:
-            self._signs_after_chords.append(sign)
-        else:
+            self._signs_after_bar.append(sign)
+            return
+        if sign == "Coda":
+            self._add_returns()
+        self._form.add_sign(sign)
+
+    def _add_returns(self) -> None:
+        for sign in self._returns:
             self._form.add_sign(sign)
+        self._returns = []
 
     def _take_line(self, line: str) -> None:
-        is_blank, cells, self._cells = self._is_blank, self._cells, []
-        if self._second_repeat_due and (cells or line != "|"):
-            self._repeat(2)
-            self._second_repeat_due = False
-        elif is_blank and cells and self._opening_line == "|" and line != "Z" and self._last is not None:
-            self._form.add_bar(Bar(((0.0, self._last),), self._meter))
-        if not is_blank:
-            self._add_bar(cells)
-        if cells or line != "|":
-            for sign in self._signs_after_chords:
+        has_cells = bool(self._cells)
+        self._close_bar(line)
+        if has_cells or line != "|":
+            for sign in self._signs_after_bar:
                 self._form.add_sign(sign)
-            self._signs_after_chords = []
+            self._signs_after_bar = []
+        if line != "|":
+            self._add_returns()
         if line == "{":
             self._form.open_repeat()
         elif line == "}":
@@ -254,29 +286,55 @@ class _IRealReader:
             self._form.double_bar()
         self._opening_line = line
 
+    def _close_bar(self, line: str) -> None:
+        """Add the bar that ends at a line."""
+        is_blank, cells, self._cells = self._is_blank, self._cells, []
+        if self._second_repeat_due and (cells or line != "|"):
+            self._repeat(2)
+            self._second_repeat_due = False
+        elif is_blank and cells and self._opening_line == "|" and line != "Z" and len(self._form):
+            if self._blanks_after_line is None:
+                self._hold(1)
+            else:
+                self._blanks_after_line += 1
+        if not is_blank or line != "|":
+            self._hold(self._blanks_after_line or 0)
+            self._blanks_after_line = 0 if line in "]}" else None
+        if not is_blank:
+            self._add_bar(cells)
+
+    def _hold(self, bars: int) -> None:
+        for _ in range(bars):
+            self._form.add_bar(Bar(((0.0, self._last),), self._meter))
+
     def _repeat(self, back: int) -> None:
         bars = self._form.last_bars(back)
-        if len(bars) < back:
-            raise self._error("a sign repeats more bars than there are before it")
-        self._form.add_bar(bars[0])
-        self._last = bars[0].chords[-1][1]
+        if not bars:
+            self._doubt("a sign repeats more bars than there are before it")
+        self._form.add_bar(bars[0] if bars else Bar(((0.0, self._last),), self._meter))
+        self._last = self._form.last_bars(1)[0].chords[-1][1]
 
     def _add_bar(self, cells: list[Chord | str | None]) -> None:
         """Add a bar; if it has a cell for each beat or half-beat, chords stand on the beats of their cells."""
         repeats = [cell for cell in cells if isinstance(cell, str)]
         chords = [cell for cell in cells if isinstance(cell, Chord)]
         if repeats and (chords or len(repeats) > 1):
-            raise self._error(f"{repeats[0]!r} repeats whole bars and must be alone in its bar")
-        if repeats:
-            self._repeat(1 if repeats == ["x"] else 2)
+            self._doubt(f"{repeats[0]!r} repeats whole bars and must be alone in its bar")
+        if repeats and not chords:
+            self._repeat(1 if repeats[0] == "x" else 2)
             self._second_repeat_due = repeats == ["r"]
             return
-        meter = self._meter
-        if len(cells) in (meter.numerator, 2 * meter.numerator):
-            previous = self._form.last_bars(1)
-            last = previous[0].chords[-1][1] if previous and self._opening_line == "|" else chords[0]
+        meter, before = self._meter, self._form.last_bars(1)
+        last = before[0].chords[-1][1] if before and (self._opening_line == "|" or repeats) else chords[0]
+        if len(chords) == 1 and len(cells) > 2 and cells[0] is None and cells[1] is not None:
+            if chords[0] != NO_CHORD and last != chords[0]:
+                self._doubt(f"{chords[0]} is centred in its bar; it is played from the bar line on")
+        elif len(cells) in (meter.numerator, 2 * meter.numerator, meter.numerator // 3 if meter.is_compound else 0):
             chords = [last := cell if isinstance(cell, Chord) else last for cell in cells]
-        places = chord_onsets(len(chords), meter)
-        if not places:
-            raise self._error(f"{len(chords)} chords; a bar of {meter} has at most {2 * meter.numerator}")
-        self._form.add_bar(make_bar(chords, places, meter))
+        elif repeats and isinstance(cells[0], str):
+            chords.insert(0, last)
+        most = 2 * meter.numerator
+        if len(chords) > most:
+            self._doubt(f"{len(chords)} chords; a bar of {meter} has at most {most}; the last ones are left out")
+            chords = chords[:most]
+        self._form.add_bar(make_bar(chords, chord_onsets(len(chords), meter), meter))

@@ -76,7 +76,8 @@ def _chart(settings: Settings) -> str:
     source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
-    return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
+    warnings = "".join(f"\nwarning: {text}" for text in chart.info.warnings)
+    return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}{warnings}"
 
 
 def _model(settings: Settings) -> str:

@@ -188,8 +188,8 @@ def _format_settings(answer: Mapping[str, Any]) -> str:
 
 def _format_changes(answer: Mapping[str, Any]) -> str:
     lines = [f"{name} is {_format_value(value)}" for name, value in answer["changed"].items()]
-    later = answer.get("restart")
-    return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changed"])
+    lines += [f"only after a restart: {', '.join(later)}"] if (later := answer.get("restart")) else []
+    return "\n".join([*(lines or ["nothing changed"]), *(f"warning: {text}" for text in answer.get("warnings", ()))])
 
 
 def _format_learned(learned: LearnedEvent) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from sideman_models.writing import make_folder
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_BARS = 32
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
@@ -59,7 +62,10 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, play=replace(settings.play, seed=args.seed))
     log.configure_logging(settings.log.level)
     outputs = list(_outputs(args))
-    performance = load_performance(settings, load_chart(settings))
+    chart = load_chart(settings)
+    for warning in chart.info.warnings:
+        _log.warning("%s", warning)
+    performance = load_performance(settings, chart)
     bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
     for output in outputs:
         output.check(many=args.takes is not None)

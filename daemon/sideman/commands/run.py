@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.read()
     log.configure_logging(settings.log.level)
     chart = load_chart(settings)
+    for warning in chart.info.warnings:
+        _log.warning("%s", warning)
     with contextlib.ExitStack() as at_end:
         sound = None
         if args.sound:

@@ -29,13 +29,14 @@ from msgspec.structs import replace
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.text import MAX_WARNINGS
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
 from sideman.core.settings.presets import preset_difference, settings_difference
 from sideman.core.settings.resolve import SettingsLayer
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
-from sideman_models.music.harmony import QUALITIES, Chord
+from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
 
 MAX_ANSWER_BYTES = 1 << 22
 _BARS_PER_LINE = 16
@@ -45,6 +46,7 @@ _NEEDED_LATER = (
 )  # fmt: skip
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
+_QUALITIES = QUALITIES | RARE_QUALITIES
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 WrittenSettings = Mapping[str, Any]
@@ -132,7 +134,7 @@ def encode_job(job: Job) -> bytes:
 
 
 class _ChartLine(Struct, frozen=True, tag="chart"):
-    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...]]
+    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...]]
 
 
 _WrittenChord = tuple[float, int, str, int | None, str]
@@ -162,7 +164,7 @@ def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
-            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections)))
+            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections, info.warnings)))
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
@@ -190,8 +192,10 @@ class AnswerReader:
     def take(self, line: bytes) -> None:
         """Take the next line."""
         match msgspec.convert(json.loads(line), _Line):
-            case _ChartLine((title, composer, key, tempo, sections)):
-                self._info = ChartInfo(title, composer, key, tempo, sections)
+            case _ChartLine((title, composer, key, tempo, sections, warnings)):
+                if len(warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in warnings):
+                    raise ValueError("warnings that cannot be shown")
+                self._info = ChartInfo(title, composer, key, tempo, sections, warnings)
             case _BarsLine(bars):
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
@@ -220,7 +224,7 @@ class AnswerReader:
                 raise ValueError("a chord that cannot be in its bar")
             if not text.isprintable():
                 raise ValueError("a chord symbol that cannot be printed")
-            chords.append((at, Chord(root, QUALITIES[quality], bass, text)))
+            chords.append((at, Chord(root, _QUALITIES[quality], bass, text)))
             before = at
         self._chords += len(chords)
         if not chords or chords[0][0] != 0:

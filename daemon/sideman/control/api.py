@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
-from msgspec import UNSET, Struct
-from msgspec.structs import asdict
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, replace
 
 from sideman.config.reading import Changes, ChangesJob, ChartJob, written_settings
 from sideman.config.sources import SettingsSources, chart_by_name, read_preset, write_binding
@@ -363,7 +363,7 @@ class SettingsApi(Struct):
     def _set_with_chart(self, values: Mapping[str, object], result: protocol.ChangedValues) -> Steps:
         chart = yield ChartJob.of(with_values(self.settings, values.items()))
         self._apply_values(values, chart)
-        return result
+        return replace(result, warnings=_warnings_of(chart))
 
     def _with_value(self, key: str, value: object) -> tuple[SettingsLayer, Settings]:
         """Return `value` of `key` as a layer, and the settings with it. Text is read as on the command line."""
@@ -407,13 +407,19 @@ class SettingsApi(Struct):
         chart = (yield ChartJob.of(with_values(self.settings, values.items()))) if read_chart else None
         self._apply_values(values, chart)
         changed = {name: write_value(name, value) for name, value in values.items()}
-        return protocol.AppliedLayer(changed, list(changes.restart_keys))
+        return protocol.AppliedLayer(changed, list(changes.restart_keys), _warnings_of(chart))
 
     def _apply_values(self, values: Mapping[str, object], chart: Chart | None = None) -> None:
         """Apply values of live keys, and the chart that they lead to."""
         if chart is not None and chart != self.chart:
+            for warning in chart.info.warnings:
+                _log.warning("%s", warning)
             self.chart = chart
             self.put(events.SetChart(chart))
         if values:
             self.put(events.ChangeSettings(tuple(values.items())))
         self.settings = with_values(self.settings, values.items())
+
+
+def _warnings_of(chart: Chart | None) -> list[str] | UnsetType:
+    return list(chart.info.warnings) if chart is not None and chart.info.warnings else UNSET

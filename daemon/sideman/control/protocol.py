@@ -110,16 +110,18 @@ class SettingInfo(Struct, frozen=True, kw_only=True):
 
 
 class ChangedValues(Struct, frozen=True):
-    """The settings that have been changed."""
+    """The settings that have been changed, and what was guessed where the file of a new chart is not clear."""
 
     changed: SettingValues
+    warnings: list[str] | UnsetType = UNSET
 
 
 class AppliedLayer(Struct, frozen=True):
-    """The settings that have been changed, and those that only a restart can change."""
+    """The settings that have been changed, and those that only a restart can change. `warnings`: as in `set`."""
 
     changed: SettingValues
     restart: list[str]
+    warnings: list[str] | UnsetType = UNSET
 
 
 class ModeResult(Struct, frozen=True):

@@ -238,6 +238,8 @@ class Service:
         if CHART_KEYS & changes.keys() and not CHART_KEYS & set(left):
             try:
                 chart = load_chart(settings)
+                for warning in chart.info.warnings:
+                    _log.warning("%s", warning)
             except SidemanError as error:
                 _log.warning("%s; playing over the chart of the configuration", error)
                 configured = [(name, value_of(self._settings, name)) for name in CHART_KEYS]

@@ -12,7 +12,8 @@ It is the first of these that holds:
 
 A symbol is read in two steps. First it becomes the set of tones that it names, then the row nearest to that set. So all
 spellings of a chord lead to the same row (`Cm7b5`, `C-7b5`, `Cø`, `Ch7`), and a combination without a row of its own
-takes the row that fits best: see `nearest_quality`.
+takes the row that fits best: see `nearest_quality`. Figures after `add` bring no seventh
+with them.
 
 **Accidentals** come before their number (`7b9#11`, `9#11`), as on most lead sheets, or after it (`79b13b`), as in the
 Weimar Jazz Database. The rules below apply to each run of figures without a separator:
@@ -29,9 +30,11 @@ tones C, E and G; C/E has them too).
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cache, lru_cache
+from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sideman_models.errors import ChordError
 from sideman_models.limits import CHORD_SYMBOL
@@ -75,6 +78,7 @@ SCALES = {
     "phrygian": (0, 1, 3, 5, 7, 8, 10),
     "aeolian": (0, 2, 3, 5, 7, 8, 10),
     "melodic minor": (0, 2, 3, 5, 7, 9, 11),
+    "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
     "locrian": (0, 1, 3, 5, 6, 8, 10),
     "locrian #9": (0, 2, 3, 5, 6, 8, 10),
     "chromatic": tuple(range(12)),
@@ -164,6 +168,29 @@ def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Q
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
 """The qualities by name."""
 
+RARE_QUALITIES: dict[str, Quality] = {
+    row[0]: _make_quality(*row)
+    for row in (
+        ("b5", "major", "0 4 6", "lydian"),
+        ("6b5", "sixth", "0 4 6 9", "lydian"),
+        ("^7b5", "major", "0 4 6 11", "lydian"),
+        ("-#5", "minor", "0 3 8", "aeolian"),
+        ("-^7#5", "tonic minor", "0 3 8 11", "harmonic minor"),
+        ("7b9b5", "altered", "0 1 4 6 10", "altered"),
+        ("7#9b5", "altered", "0 3 4 6 10", "altered"),
+        ("susb5", "sus", "0 5 6", "locrian"),
+        ("sus#5", "sus", "0 5 8", "aeolian"),
+        ("7susb5", "sus", "0 5 6 10", "locrian"),
+        ("7sus#5", "sus", "0 5 8 10", "aeolian"),
+        ("^7sus#5", "sus", "0 5 8 11", "harmonic minor"),
+        ("7susb13", "sus", "0 5 7 8 10", "aeolian"),
+    )
+}
+"""Qualities that only a symbol names, because no row of the table has its third, fifth and seventh.
+
+They are never found from notes. Their families are those of the table, so the network knows their kinds of tones.
+"""
+
 QUALITY_PRIORS: dict[str, float] = {
     "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
     "o7": 0.025, "-6": 0.02, "7alt": 0.015, "+": 0.01,
@@ -171,23 +198,44 @@ QUALITY_PRIORS: dict[str, float] = {
 """How common the most common qualities are assumed to be in chord recognition. The sum is 1."""
 
 
-@cache
-def nearest_quality(tones: frozenset[int]) -> Quality:
-    """Return the row nearest to a set of tones, which are semitones above the root (0..11).
+class Frame(NamedTuple):
+    """The tones that a symbol states and that its quality must not contradict, in semitones above the root.
 
-    Rows are compared first by how few of the tones lie outside the scale of the row, then by how few tones differ. The
-    perfect fifth counts last, because players often leave it out.
+    0 says that the chord has none, None that the symbol leaves it open.
     """
 
-    def distance(quality: Quality) -> tuple[int, int, int]:
+    third: int | None
+    seventh: int | None
+    fifth: int | None
+
+
+def frame_of(tones: Collection[int]) -> Frame:
+    """Return the frame of the tones of a quality; an altered fifth beside a perfect one is an alteration."""
+    third, fifth = (next((tone for tone in row if tone in tones), 0) for row in ((4, 3), (7, 8, 6)))
+    seventh = next((tone for tone in (11, 10) if tone in tones), 9 if {3, 6, 9}.issubset(tones) else 0)
+    return Frame(third, seventh, fifth)
+
+
+@cache
+def nearest_quality(tones: frozenset[int], frame: Frame) -> Quality:
+    """Return the row nearest to a set of tones, which are semitones above the root (0..11).
+
+    Rows are compared first by the third, seventh and fifth of `frame`, then by how few of the tones lie outside the
+    scale of the row, then by how few tones differ. The perfect fifth counts last, because players often leave it out.
+    """
+
+    def distance(quality: Quality) -> tuple[int | bool, ...]:
         without_fifth = tones - {7}
+        pairs = zip(frame, frame_of(quality.tones), strict=True)
         return (
+            *(stated not in (None, has) for stated, has in pairs),
             len(without_fifth.difference(quality.scale)),
             len(without_fifth.symmetric_difference(quality.tones) - {7}),
             len(tones.symmetric_difference(quality.tones)),
         )
 
-    return min((quality for quality in QUALITIES.values() if quality.tones), key=distance)
+    rows = [*QUALITIES.values(), *RARE_QUALITIES.values()]
+    return min((quality for quality in rows if quality.tones), key=distance)
 
 
 @cache
@@ -230,6 +278,11 @@ class Chord(Struct, frozen=True, eq=False):
         """The pitch classes of the scale that is played over the chord (0..11)."""
         return _pitch_classes(self.root, self.quality.scale)
 
+    @property
+    def without_bass(self) -> Chord:
+        """The same chord over its root."""
+        return self if self.bass is None else Chord(self.root, self.quality, None, _BASS_PATTERN.sub("", self.text))
+
     def kind_of(self, pitch: int) -> int:
         """Return the kind of a pitch (MIDI number or pitch class) over the chord, as an index into `TONE_KINDS`."""
         return self.quality.kinds[(pitch - self.root) % 12]
@@ -255,14 +308,20 @@ ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 SHARP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _LETTER_PITCH_CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ACCIDENTAL_SEMITONES = {"": 0, "b": -1, "#": 1}
+_ACCIDENTAL_SEMITONES = {"": 0, "b": -1, "#": 1, "bb": -2, "##": 2}
 
-_ROOT_PATTERN = re.compile(r"([A-G])([b#]?)")
-_BASS_PATTERN = re.compile(r"/([A-G])([b#]?)$")
+# Ebb7 is a seventh chord on E double flat, Ebb5 a chord on E flat with a flat fifth.
+_ROOT_PATTERN = re.compile(r"([A-G])(bb(?![24-69]|1[13])|##(?![24-59]|11)|[b#]?)")
+_BASS_PATTERN = re.compile(r"/([A-Ga-g])(bb|##|[b#]?)$")
 _NO_CHORD_PATTERN = re.compile(r"n\.?c\.?", re.IGNORECASE)
-_LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")
-# Some European charts write 7-9 and 7+11 for 7b9 and 7#11.
-_EUROPEAN_SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
+_LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø") | {ord("𝄫"): "bb", ord("𝄪"): "##"}
+_OTHER_SPELLINGS = (
+    (re.compile(r"dom(?:inant)?7?", re.IGNORECASE), "7"),
+    (re.compile(r"(?<=\d)th(?![a-z])", re.IGNORECASE), ""),
+    # Some European charts write 7-9 and 7+11 for 7b9 and 7#11; other ones write 7dim5 and 7aug5.
+    (re.compile(r"(?<=[\d(,])(?:-|dim)(?=\d)"), "b"),
+    (re.compile(r"(?<=[\d(,])(?:\+|aug)(?=\d)"), "#"),
+)
 
 
 def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str | None = None) -> Chord:
@@ -272,20 +331,23 @@ def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str |
     """
     name = (MINOR_ROOT_NAMES if 3 in quality.tones else ROOT_NAMES)[root]
     slash = "" if bass is None else "/" + (SHARP_NAMES if "#" in name else ROOT_NAMES)[bass]
-    return Chord(root, quality, bass, name + (quality.name if suffix is None else suffix) + slash)
+    suffix = quality.name if suffix is None else suffix
+    # An accidental right after the name of the root would be taken for the root's own.
+    return Chord(root, quality, bass, name + re.sub(r"^[b#][0-9]+", r"(\g<0>)", suffix) + slash)
 
 
 # What a symbol may contain after the root. If one alternative begins like another, the longer one comes first.
 _TOKEN_PATTERN = re.compile(
-    r"(?P<word>maj|Maj|MAJ|ma(?!d)|Ma|MA|M(?![IiAa]))"
+    r"(?P<half>(?i:half)[-_]?(?i:dim(?:inished)?)|ø|h(?!al))"
+    r"|(?P<word>(?i:maj(?:or)?)|[Mm][Aa](?![DdUuLl])|M(?![Ii]|[Aa](?![DdUuLl])))"
     r"|(?P<triangle>\^|Δ|j)"
-    r"|(?P<minor>min|Min|MIN|mi|Mi|MI|m|-)"
-    r"|(?P<half>ø|h)"
-    r"|(?P<diminished>dim|°|o(?!m))"
-    r"|(?P<augmented>aug|\+)"
-    r"|(?P<sus2>sus2)|(?P<sus>sus4?)|(?P<alt>alt)|(?P<add>add)"
-    r"|(?P<no3>(?:no|omit)3)|(?P<no5>(?:no|omit)5)"
-    r"|(?P<run>(?:13|11|[245679b#])+)|(?P<gap>[(),]+)"
+    r"|(?P<minor>(?i:min(?:or)?)|[Mm][Ii]|m|-)"
+    r"|(?P<diminished>(?i:dim(?:inished)?)|°|0|o(?!mit))"
+    r"|(?P<augmented>(?i:aug(?:mented)?)|\+)"
+    r"|(?P<sus2>(?i:sus)2(?!4))|(?P<sus>(?i:sus(?:pended)?)4?)|(?P<alt>(?i:alt(?:ered)?))|(?P<add>(?i:add))"
+    r"|(?i:(?:no|omit)(?P<no>13|11|[3579]))"
+    r"|(?P<run>(?:13|11|[2-79b#])+)"
+    r"|(?P<slash>/(?=[b#(]?\d))|(?P<gap>[(),._]+|/(?=[mM^Δj]|(?i:add|sus|alt)))"
 )
 _Figure = tuple[str, int]
 
@@ -293,9 +355,10 @@ _Figure = tuple[str, int]
 _FIGURE_SEMITONES: dict[_Figure, int] = {
     ("b", 2): 1, ("b", 9): 1, ("", 2): 2, ("", 9): 2, ("#", 2): 3, ("#", 9): 3,
     ("", 4): 5, ("", 11): 5, ("#", 4): 6, ("#", 11): 6, ("b", 5): 6, ("#", 5): 8,
-    ("b", 6): 8, ("b", 13): 8, ("", 6): 9, ("", 13): 9, ("", 5): 7, ("", 7): 10,
+    ("b", 6): 8, ("b", 13): 8, ("", 6): 9, ("", 13): 9, ("", 5): 7, ("", 7): 10, ("b", 7): 10, ("#", 7): 11,
+    ("", 3): 4, ("b", 3): 3,
 }  # fmt: skip
-_NEEDS_SEVENTH: set[_Figure] = {("", 7), ("", 9), ("", 11), ("", 13), ("b", 9), ("#", 9), ("b", 13)}
+_NEEDS_SEVENTH: set[_Figure] = {("", 9), ("", 11), ("", 13), ("b", 9), ("#", 9), ("b", 13)}
 _IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
 
 _SUGGESTED_SUFFIXES = [name for name in QUALITIES if name not in ("", "none")] + [
@@ -323,7 +386,7 @@ def parse_chord(text: str) -> Chord:
     bass = _BASS_PATTERN.search(body)
     suffix = body[: bass.start()] if bass else body
     try:
-        quality = nearest_quality(_tones_of_suffix(suffix))
+        quality = nearest_quality(*_tones_of_suffix(suffix))
     except ChordError as error:
         hint = "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
         if near := closest(suffix, _SUGGESTED_SUFFIXES, 0.4):
@@ -332,28 +395,79 @@ def parse_chord(text: str) -> Chord:
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
 
 
+def nearest_chord(text: str) -> Chord:
+    """Read a chord symbol of a file as far as it is understood, from its root on.
+
+    The text of the chord is what was understood. Raises `ChordError` if that is nothing.
+    """
+    try:
+        return parse_chord(text)
+    except ChordError:
+        symbol = "".join(text[: CHORD_SYMBOL.bytes].split()).translate(_LOOKALIKES)
+        root, bass = _ROOT_PATTERN.match(symbol), _BASS_PATTERN.search(symbol)
+        if root is None:
+            raise
+        end = bass.start() if bass else len(symbol)
+        while end > root.end() and not _is_understood(symbol[root.end() : end]):
+            end -= 1
+        return parse_chord(symbol[:end].rstrip("(,/._") + (bass.group() if bass else ""))
+
+
+def _is_understood(suffix: str) -> bool:
+    try:
+        _tones_of_suffix(suffix)
+    except ChordError:
+        return False
+    return True
+
+
 def _pitch_class(match: re.Match[str]) -> int:
-    return (_LETTER_PITCH_CLASSES[match[1]] + _ACCIDENTAL_SEMITONES[match[2]]) % 12
+    return (_LETTER_PITCH_CLASSES[match[1].upper()] + _ACCIDENTAL_SEMITONES[match[2]]) % 12
 
 
-def _tones_of_suffix(suffix: str) -> frozenset[int]:
-    """Return the tones that the text after the root names, in semitones above the root."""
-    for sign, accidental in _EUROPEAN_SIGNS:
-        suffix = sign.sub(accidental, suffix)
-    tokens: list[tuple[str | None, str]] = []
+class _Symbol(Struct):
+    """What the text after the root says: its words, its figures, those after `add`, and the degrees left out."""
+
+    words: list[str] = field(default_factory=list)
+    figures: list[_Figure] = field(default_factory=list)
+    added: list[_Figure] = field(default_factory=list)
+    omitted: list[int] = field(default_factory=list)
+
+
+def _tones_of_suffix(suffix: str) -> tuple[frozenset[int], Frame]:
+    """Return the tones that the text after the root names, in semitones above the root, and which of them it states."""
+    for spelling, plain in _OTHER_SPELLINGS:
+        suffix = spelling.sub(plain, suffix)
+    symbol, adds = _Symbol(), False
     while suffix:
         match = _TOKEN_PATTERN.match(suffix)
         if match is None:
             raise ChordError(f"{suffix!r} is not understood")
-        tokens.append((match.lastgroup, match.group()))
-        suffix = suffix[match.end() :]
-    marks = [name for name, _ in tokens if name and name not in ("run", "gap")]
-    figures = [figure for name, run in tokens if name == "run" for figure in _read_figures(run)]
-    named = marks + [f"{accidental}{number}" for accidental, number in figures]
-    for word in named:
-        if named.count(word) > 1:
+        kind, text, suffix = match.lastgroup or "", match.group(), suffix[match.end() :]
+        match kind:
+            case "run":
+                (symbol.added if adds else symbol.figures).extend(_read_figures(text))
+            case "gap" if ")" in text:
+                adds = False
+            case "slash":  # C7/9 has its seventh already, C/9 gets none
+                adds = not symbol.figures
+            case "no":
+                symbol.omitted.append(int(match[kind]))
+            case "gap":
+                pass
+            case _:
+                adds = kind == "add"
+                symbol.words += [] if adds else [kind]
+    _refuse_repeated(symbol.words)
+    if ("", 3) in symbol.figures and not {"sus", "sus2"} & set(symbol.words):
+        raise ChordError("'3' is not understood")
+    return _build_tones(symbol)
+
+
+def _refuse_repeated(words: list[str]) -> None:
+    for word in words:
+        if words.count(word) > 1:
             raise ChordError(f"{word!r} is given twice")
-    return _build_tones(frozenset(marks), figures)
 
 
 def _read_figures(run: str) -> list[_Figure]:
@@ -377,39 +491,73 @@ def _read_figures(run: str) -> list[_Figure]:
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
+    _refuse_repeated([f"{accidental}{number}" for accidental, number in figures])
     return figures[::-1] if accidentals_follow else figures
 
 
-def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
+def _build_tones(symbol: _Symbol) -> tuple[frozenset[int], Frame]:
+    words, every = set(symbol.words), symbol.figures + symbol.added
     if "alt" in words:
-        return frozenset(QUALITIES["7alt"].tones)
-    if not words and figures == [("", 5)]:
-        return frozenset(QUALITIES["5"].tones)
+        altered = QUALITIES["7alt"].tones
+        return frozenset(altered), frame_of(altered)
+    third, fifths, seventh = _third(symbol), _fifths(words, every), _seventh(symbol)
+    if not words and symbol.figures == [("", 5)]:
+        third = 0
+    tones = {third, *fifths, seventh} | {_FIGURE_SEMITONES[each] for each in every if each[1] not in (3, 5, 7)}
+    if "sus2" in words and "sus" in words:
+        tones |= {2, 5}
+    # An eleventh or a thirteenth has the ninth below it, unless the symbol says otherwise.
+    if seventh and _IMPLIES_NINTH.intersection(symbol.figures) and all(number != 9 for _, number in every):
+        tones.add(2)
+    for degree in symbol.omitted:
+        tones -= {3: {3, 4}, 5: set(fifths), 7: {seventh}, 9: {2}, 11: {5}, 13: {9}}[degree]
+    tones.add(0)
+    stated = frozenset(tones)
+    has_flat_thirteenth = stated >= {4, 7, 8, 10}  # in an altered chord it may stand in place of the fifth
+    fifth = None if 5 in symbol.omitted or len(fifths) > 1 or has_flat_thirteenth else min(fifths)
+    if {3, 6, 9} <= stated and not seventh:
+        seventh = 9  # a minor sixth chord with a flat fifth is a diminished seventh chord
+    has_third = third in (3, 4) and 3 not in symbol.omitted
+    return stated, Frame(third if has_third else 0, 0 if 7 in symbol.omitted else seventh, fifth)
+
+
+def _third(symbol: _Symbol) -> int:
+    """Return the third, in a suspended chord the tone in its place; then it is not a third but 2, 5 or none."""
+    words, figures = set(symbol.words), symbol.figures
+    for figure in (("", 3), ("b", 3)):
+        if figure in figures + symbol.added:
+            return _FIGURE_SEMITONES[figure]
+    if "sus2" in words:
+        return 2
+    if words & {"minor", "half", "diminished"} and "sus" not in words:
+        return 3
+    if "sus" in words and ("#", 4) in figures:
+        return 6
+    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
+    eleventh = ("", 11) in figures and not words & {"word", "triangle"} and not symbol.added
+    return 5 if "sus" in words or eleventh or ("", 4) in figures else 4
+
+
+def _fifths(words: set[str], figures: list[_Figure]) -> set[int]:
     fifths = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
     if words & {"half", "diminished"}:
         fifths.add(6)
     elif "augmented" in words:
         fifths.add(8)
-    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
-    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
-    if "sus2" in words:
-        third = 2
-    elif words & {"minor", "half", "diminished"} and "sus" not in words:
-        third = 3
-    else:
-        third = 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
-    tones = {0, third, *(fifths or {7})}
-    tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
-    is_sixth_chord = ("", 6) in figures and ("", 7) not in figures
-    if not is_sixth_chord and (
-        words & {"triangle", "half"}
-        or ("", 7) in figures
-        or ("add" not in words and _NEEDS_SEVENTH.intersection(figures))
-    ):
-        tones.add(11 if words & {"word", "triangle"} else 9 if "diminished" in words else 10)
-        if "add" not in words and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
-            tones.add(2)
-    return frozenset(tones) - ({3, 4} if "no3" in words else set()) - ({7} if "no5" in words else set())
+    return fifths or {7}
+
+
+def _seventh(symbol: _Symbol) -> int:
+    """Return the seventh; 0 without one."""
+    words, figures = set(symbol.words), symbol.figures
+    for figure, seventh in ((("b", 7), 10), (("#", 7), 11)):
+        if figure in figures + symbol.added:
+            return seventh
+    named = ("", 7) in figures + symbol.added
+    is_sixth_chord = ("", 6) in figures and not named
+    if is_sixth_chord or not (named or words & {"triangle", "half"} or _NEEDS_SEVENTH.intersection(figures)):
+        return 0
+    return 11 if words & {"word", "triangle"} else 9 if "diminished" in words else 10
 
 
 _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")

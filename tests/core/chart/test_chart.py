@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_meter
+from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, chord_onsets, parse_meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.positions import EPSILON_BEATS
-from sideman_models.music.harmony import parse_chord
+from sideman_models.music.harmony import ROOT_NAMES, parse_chord
 from support.strategies import charts
 
 FOUR = Meter(4, 4)
@@ -241,3 +241,25 @@ def test_charts_of_the_same_bars_are_equal() -> None:
     assert not titled != plain  # noqa: SIM202 - a struct has a `!=` of its own
     assert hash(titled) == hash(plain)
     assert other != plain
+
+
+@pytest.mark.parametrize(
+    ("meter", "count", "expected"),
+    [
+        ("12/8", 3, [0, 3, 4.5]),
+        ("12/8", 2, [0, 3]),
+        ("12/8", 4, [0, 1.5, 3, 4.5]),
+        ("12/8", 6, [0, 1, 2, 3, 4, 5]),
+        ("9/8", 2, [0, 3]),
+        ("9/8", 3, [0, 1.5, 3]),
+        ("6/8", 2, [0, 1.5]),
+        ("6/8", 3, [0, 1, 2]),
+        ("3/4", 2, [0, 2]),
+        ("4/4", 3, [0, 2, 3]),
+    ],
+)
+def test_chords_share_the_beats_that_musicians_count(meter: str, count: int, expected: list[float]) -> None:
+    """Guards against: a slow blues in 12/8 whose chords change within the triplets."""
+    assert chord_onsets(count, parse_meter(meter)) == expected
+    bar = read(f"{meter} " + " ".join(ROOT_NAMES[:count])).bars[0]
+    assert [at for at, _ in bar.chords] == expected

@@ -38,6 +38,8 @@ def order(text: str) -> str:
         ("|: A | [1] B :| [2] C | [B] D :|", "A B A C D D"),
         ("|: A | [1] B :| [2] C |: D :|", "A B A C D D"),
         ("|: [1] A :| [2] B ||", "A B"),
+        ("|: A | [1] B :| [2,3] C || D", "A B A C A C D"),
+        ("|: A | [1] B :| [2-4] C", "A B A C A C A C"),
     ],
 )
 def test_each_pass_takes_its_ending(text: str, expected: str) -> None:

@@ -39,6 +39,11 @@ class Meter(Struct, frozen=True):
         """The length of a bar in quarter notes."""
         return Fraction(4 * self.numerator, self.denominator)
 
+    @property
+    def is_compound(self) -> bool:
+        """Whether its beats are dotted notes, as in 6/8, 9/8 and 12/8."""
+        return self.denominator >= 8 and self.numerator > 3 and self.numerator % 3 == 0
+
     def __str__(self) -> str:
         return f"{self.numerator}/{self.denominator}"
 
@@ -65,7 +70,8 @@ class ChartInfo(Struct, frozen=True):
     """What a chart says besides its bars; a field is empty or None where the chart does not say it.
 
     `key` is the symbol of the tonic chord (`Bb`, `Am`), `tempo` is in quarter notes a minute. `sections` are pairs of a
-    bar's index, in the order played, and the name of the section that begins there.
+    bar's index, in the order played, and the name of the section that begins there. `warnings` are the guesses of the
+    reader of a file; each names the file, the song and the bar, as written.
     """
 
     title: str = ""
@@ -73,6 +79,7 @@ class ChartInfo(Struct, frozen=True):
     key: str = ""
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """A chart may come from anywhere: its texts go into files, logs and terminals."""
@@ -205,9 +212,12 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
 def chord_onsets(count: int, meter: Meter) -> list[Fraction]:
     """Return the onsets of `count` chords that share one bar, in quarter notes; empty if the bar cannot hold them.
 
-    The chords share the beats of the bar, or its half-beats where they are more than its beats.
+    The chords share the beats of the bar: in 6/8, 9/8 and 12/8 the dotted ones if these are enough. Where they are more
+    than its beats, they share its half-beats.
     """
     beats, unit = meter.numerator, Fraction(4, meter.denominator)
+    if meter.is_compound and count <= beats // 3:
+        beats, unit = beats // 3, unit * 3
     if count > beats:
         beats, unit = 2 * beats, unit / 2
     if count > beats:

@@ -33,6 +33,7 @@ from sideman_models.music.harmony import Chord, parse_chord
 
 MAX_NAME_LENGTH = 200
 MAX_PROBLEM_LENGTH = 300
+MAX_WARNINGS = 20
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _HEADER = re.compile(r"[ \t]*([A-Za-z]{2,20})[ \t]*:(?!\s*\|)(.*)")
@@ -78,13 +79,41 @@ def section_name(text: str) -> str:
     return "" if _ENDING.fullmatch(name) else name[:MAX_NAME_LENGTH].strip()
 
 
-def unfolded_chart(form: Form[Bar], info: ChartInfo, missing: str) -> Chart:
-    """Return the chart of a form. A form without bars is a ChartError with the text `missing`."""
+class ReaderWarnings:
+    """Collects what a reader of a file guessed. `source` is the file, and the song in it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._texts: dict[str, None] = {}  # in order, each once
+
+    def add(self, problem: str, bar: int | None) -> None:
+        """Add what was guessed at a bar, counted from 1, as written; without a bar it is about the whole song."""
+        place = f"{self._source}, bar {bar}" if bar else self._source
+        self._texts[f"{place}: {problem[:MAX_PROBLEM_LENGTH]}"] = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The warnings; of very many only the first."""
+        texts = [printable(text) for text in self._texts]
+        more = len(texts) - MAX_WARNINGS
+        return (*texts[:MAX_WARNINGS], *([f"{printable(self._source)}: {more} more warnings"] if more > 0 else []))
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank for each run of what cannot be printed."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def unfolded_chart(form: Form[Bar], info: ChartInfo, missing: str, warnings: ReaderWarnings | None = None) -> Chart:
+    """Return the chart of a form, with the `warnings` of its reader.
+
+    A form without bars is a ChartError with the text `missing`.
+    """
     bars, sections = form.unfold()
     if not bars:
         raise ChartError(missing)
     check_size(bars, missing.partition(":")[0])
-    return Chart(tuple(bars), replace(info, sections=sections))
+    return Chart(tuple(bars), replace(info, sections=sections, warnings=warnings.texts if warnings else ()))
 
 
 def check_size(bars: Sequence[Bar], source: str) -> None:

@@ -51,8 +51,7 @@ _MIN_SHELL_INTERVAL = 3  # semitones between the two tones of a shell
 
 def beat_ticks(meter: Meter) -> int:
     """Return the ticks of a beat as musicians count it: a quarter note, in compound meters a dotted one."""
-    compound = meter.denominator >= 8 and meter.numerator > 3 and meter.numerator % 3 == 0
-    return 3 * 4 * TICKS_PER_QUARTER // meter.denominator if compound else TICKS_PER_QUARTER
+    return 3 * 4 * TICKS_PER_QUARTER // meter.denominator if meter.is_compound else TICKS_PER_QUARTER
 
 
 class CompMemory(Struct, frozen=True):
