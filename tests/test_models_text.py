@@ -68,7 +68,7 @@ def test_the_texts_of_a_midi_file_are_printable() -> None:
     contents = TakeMidiFile(replace(header, name=HOSTILE, bundle=HOSTILE)).contents()
     song = mido.MidiFile(file=io.BytesIO(contents), charset="utf-8")
     written = [message.text for track in song.tracks for message in track if message.type == "text"]
-    assert f"@I bundle: {printable(HOSTILE)}" in written
+    assert f"@I bundle: {printable(HOSTILE.replace(chr(10), ' '))}" in written
     assert song.tracks[0].name == printable(HOSTILE)
 
 

@@ -293,6 +293,8 @@ _INTO_MEMORY = {
     "zipfile.ZipFile(archive_bytes, 'w', zipfile.ZIP_DEFLATED)",
     "zipfile.ZipFile(io.BytesIO(data))",
     "zipfile.ZipFile(io.BytesIO(raw))",
+    "zipfile.ZipFile(io.BytesIO(content))",
+    "os.open(name, flags | os.O_NONBLOCK)",  # to read
     "model.save(path)",  # into a scratch folder
     "Path(os.devnull).open('wb')",
     "os.open(os.devnull, os.O_WRONLY)",
@@ -309,6 +311,8 @@ def _writes(call: ast.Call) -> bool:
         return name in {*_METHODS, "remove", "replace", "link"} or (
             name == "open" and "RDONLY" not in ast.unparse(call)
         )
+    if name == "truncate" and any(keyword.arg == "overflow" for keyword in call.keywords):
+        return False  # a line on the screen
     if name in ("open", "fdopen"):
         values = [*call.args, *(keyword.value for keyword in call.keywords)]
         texts = [each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str)]

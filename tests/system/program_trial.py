@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -382,6 +383,28 @@ def _ardour() -> str:
 # -- two sidemans
 
 
+EARLY_BEATS = 0.1
+"""How far before its beat a note may be heard."""
+
+
+class TickAxis:
+    """Counts the ticks of a steady clock by the frames on which they are heard, so that a tick which is lost counts."""
+
+    def __init__(self, frames: float) -> None:
+        self._frames, self._first = frames, math.nan
+
+    def at(self, frame: int) -> float:
+        """The tick, with its fraction, that is heard on `frame`."""
+        return 0.0 if math.isnan(self._first) else (frame - self._first) / self._frames
+
+    def take(self, frame: int) -> None:
+        """A tick is heard on `frame`. The clock of its sender is not exactly that of the server."""
+        if math.isnan(self._first):
+            self._first = frame
+        apart = self.at(frame) - round(self.at(frame))
+        self._first += 0.02 * apart * self._frames
+
+
 def two_sidemans(args: argparse.Namespace) -> str:
     """Two trade fours: only the one whose turn it is plays, no note hangs, and neither hears itself."""
     keys = ("play.mode=trade", "play.trade_bars=4", "play.rests=0", "play.density=4", f"chart.changes={ROOTS}")
@@ -405,14 +428,16 @@ def two_sidemans(args: argparse.Namespace) -> str:
             hanging_notes(e.message for e in events if e.port == port and len(e.message) == 3) for port in (1, 2)
         ]
         turns: dict[int, set[int]] = {}
-        wrong, ticks = [], 0  # the clock of alice counts the beats
+        wrong, ticks = [], TickAxis(on.ear.rate * 60 / 160 / 24)  # the clock of alice counts the beats
         for event in events:
-            ticks += event.port == 1 and event.message[0] == 0xF8
-            if event.is_onset:
-                turn = (ticks + 2) // (16 * 24)  # a tick and its note may come in one period, and in any order
+            if event.port == 1 and event.message[0] == 0xF8:
+                ticks.take(event.frame)
+            elif event.is_onset:
+                beat = ticks.at(event.frame) / 24
+                turn = int(beat + EARLY_BEATS) // 16
                 turns.setdefault(turn, set()).add(event.port)
                 if event.port != turn % 2 + 1:
-                    wrong.append(f"beat {ticks / 24:.2f}: {('alice', 'bob')[event.port - 1]}")
+                    wrong.append(f"beat {beat:.2f}: {('alice', 'bob')[event.port - 1]}")
         played = [sum(event.is_onset for event in events if event.port == port) for port in (1, 2)]
         heard = [status[name]["heard"] for name in ("bob", "alice")]
         text = (
