@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts the cycles that JACK could not finish in time, with sideman in its graph and without.
 
-    python tests/system/xrun_trial.py [SECONDS]
+    python tests/system/xrun_trial.py [SECONDS] [--frames FRAMES] [--realtime] [--turns TURNS]
 
 It starts a JACK server of its own (dummy driver, 64 frames, so 750 cycles a second) and a program that sends 200 notes
 a second. In turn, this program plays to JACK's own monitor, or to sideman, which plays too. Prints the XRuns that the
-server reports for each turn, and which clients it names.
+server reports for each turn, and which clients it names. With --realtime, as musicians run JACK, it needs the right to
+real-time scheduling.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import os
 import re
@@ -23,7 +25,6 @@ import time
 from pathlib import Path
 
 SERVER = "sideman-xruns"
-TURNS = 3
 SENDER = """
 import sys, time
 from sideman.midi.rtmidi_driver import import_rtmidi
@@ -40,11 +41,18 @@ while time.monotonic() < end:
 
 def main() -> None:
     """Run the trial."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 100.0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seconds", nargs="?", type=float, default=100.0)
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--realtime", action="store_true")
+    args = parser.parse_args()
+    seconds = args.seconds
     if shutil.which("jackd") is None:
         sys.exit("jackd is not installed")
     os.environ["JACK_DEFAULT_SERVER"] = SERVER
-    command = ["jackd", "-n", SERVER, "--no-realtime", "-d", "dummy", "-r", "48000", "-p", "64"]
+    priority = "--realtime" if args.realtime else "--no-realtime"
+    command = ["jackd", "-n", SERVER, priority, "-d", "dummy", "-r", "48000", "-p", str(args.frames)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: list[str] = []
     assert server.stdout is not None
@@ -52,7 +60,7 @@ def main() -> None:
     threading.Thread(target=lambda: lines.extend(output), daemon=True).start()
     time.sleep(2.0)
     try:
-        for _ in range(TURNS):
+        for _ in range(args.turns):
             for with_sideman in (False, True):
                 lines.clear()
                 _turn(with_sideman, seconds)
