@@ -17,7 +17,7 @@ from sideman.midi import jack
 from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes, labelled
 
 LINGER_S = 0.02
-_QUEUE_SIZE = 16384  # messages that wait to be read: rtmidi loses what comes beyond, which may be a note-off
+_QUEUE_SIZE = 4096  # messages that wait to be read: rtmidi loses what comes beyond, which may be a note-off
 _DRAIN_S = 0.01  # for a note that is being received when the port is closed
 
 
