@@ -383,10 +383,6 @@ def _ardour() -> str:
 # -- two sidemans
 
 
-EARLY_BEATS = 0.1
-"""How far before its beat a note may be heard."""
-
-
 class TickAxis:
     """Counts the ticks of a steady clock by the frames on which they are heard, so that a tick which is lost counts."""
 
@@ -434,7 +430,9 @@ def two_sidemans(args: argparse.Namespace) -> str:
                 ticks.take(event.frame)
             elif event.is_onset:
                 beat = ticks.at(event.frame) / 24
-                turn = int(beat + EARLY_BEATS) // 16
+                turn = (
+                    round(beat) // 16
+                )  # notes are on whole beats; a lost period moves the axis by less than half of one
                 turns.setdefault(turn, set()).add(event.port)
                 if event.port != turn % 2 + 1:
                     wrong.append(f"beat {beat:.2f}: {('alice', 'bob')[event.port - 1]}")
