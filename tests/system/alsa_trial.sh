@@ -207,6 +207,28 @@ loop() {
 }
 try "its own notes coming back change nothing" loop
 
+# -- several ports
+split_up() { # two keyboards, and an output for the accompaniment
+  play --set play.seed=3 --set tempo.bpm=240 --set play.comp=bass --set midi.output=auto --set midi.comp_output=auto \
+    --set 'midi.input=[VirMIDI 0-0, VirMIDI 0-1]' && named sideman out && named sideman-comp out
+}
+try "the accompaniment has an output of its own" split_up
+channels() { grep 'Note on ' "$WORK/heard" | sed 's/.*Note on *\([0-9]*\),.*/\1/' | sort -u | paste -sd' '; }
+one_channel() { # PORT CHANNEL, counted from 0
+  listen -p "$1"
+  soon heard_more_than 4 && [ "$(channels)" = "$2" ]
+  local heard=$?
+  deaf
+  return $heard
+}
+try "which carries nothing else" one_channel sideman-comp 1
+try "and the solo's output carries the solo alone" one_channel sideman 0
+both_keyboards() {
+  raw '90 3C 50' && raw '80 3C 00' && device=${device%,0},1 raw '90 40 50' && device=${device%,0},1 raw '80 40 00' &&
+    more_bars 5 && stop && differs
+}
+try "it answers both keyboards" both_keyboards
+
 # -- ports of other programs
 nowhere() {
   local status
