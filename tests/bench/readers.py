@@ -147,6 +147,13 @@ READERS: dict[str, tuple[Reader, Shape, int]] = {
         _repeated("x", "<score-partwise><movement-title>", "</movement-title>" + _PART[16:] + _CHORD + _PART_END),
         SCORE.bytes,
     ),
+    "score: single ampersands": (_score, _repeated("&a", _PART), SCORE.bytes),
+    "score: cut off": (_score, _repeated("<a>", _PART + _CHORD), SCORE.bytes // 4),
+    "score: chords of one element": (
+        _score,
+        _repeated("<function>V</function>", _PART + "<harmony>", "</harmony>" + _PART_END),
+        SCORE.bytes,
+    ),
     "score: compressed zeros": (lambda data: ZipReader(data, SCORE.bytes).read("a.xml"), _deflated, SCORE.bytes),
     "iReal: songs": (_ireal, _repeated(_SONG, "irealbook://"), PLAYLIST.bytes),
     "iReal: links": (_ireal, _repeated("irealbook://\n"), PLAYLIST.bytes),

@@ -330,6 +330,10 @@ class _ScoreReader:
         """Find the measures that are no bars of their own: `is_bar` becomes false, and their chords move."""
         measures = self._measures
         self._find_pick_up()
+        for measure, after in pairwise([*measures, _Measure("", True, self._meter)]):
+            numbers = [each.name for each in (measure, after) if re.fullmatch("[0-9]{1,5}", each.name)]
+            if len(numbers) < 2 or int(numbers[1]) - int(numbers[0]) != measure.rests:
+                measure.rests = 1  # each of the bars has a measure
         is_sloppy = 2 * sum(measure.is_short for measure in measures) > len(measures)
         at = 0
         while at < len(measures):
@@ -410,6 +414,9 @@ class _ScoreReader:
             bar = self._bar(measure)
         self._last_chord = bar.chords[-1][1]
         self._form.add_bar(bar)
+        self._bar_names += [measure.name] * (measure.rests - 1)
+        for _ in range(measure.rests - 1):
+            self._form.add_bar(Bar(((0.0, self._last_chord),), measure.meter))
 
     def _bar(self, measure: _Measure) -> Bar:
         """A bar of half-beats, in which each chord begins on the nearest one and lasts until the next chord."""

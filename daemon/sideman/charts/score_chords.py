@@ -39,6 +39,7 @@ KINDS = {
     "major-minor": "-^7", "major-sixth": "6", "minor-sixth": "-6", "dominant-ninth": "9", "major-ninth": "^9",
     "minor-ninth": "-9", "dominant-11th": "11", "major-11th": "^11", "minor-11th": "-11", "dominant-13th": "13",
     "major-13th": "^13", "minor-13th": "-13", "suspended-second": "sus2", "suspended-fourth": "sus", "power": "5",
+    "minor-major": "-^7", "augmented-ninth": "9#5",
     "neapolitan": "", "italian": "7(no5)", "french": "7b5", "german": "7", "pedal": "5", "tristan": "h7",
 }  # fmt: skip
 """The kinds of harmony, and how a chord symbol writes each of them after its root."""

@@ -24,6 +24,8 @@ from sideman_models.limits import SCORE, XML_TAGS
 
 _CONTAINER = "META-INF/container.xml"
 _MAX_MEMBERS_TRIED = 10
+_MAX_ENTITIES = 1 << 16
+"""Of more `&` none is mended."""
 _SCORES = ("score-partwise", "score-timewise")
 _XML_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)([A-Za-z][A-Za-z0-9]{1,31};)?")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -103,7 +105,8 @@ def _parsed(data: bytes, source: str, warn: Callable[[str], None]) -> ET.Element
         return ET.fromstring(data)  # noqa: S314 - entities have been refused above
     except (ET.ParseError, ValueError, LookupError) as error:
         text = _mended(data)
-        root, rest = (None, error) if "<!ENTITY" in text else _begun(text)
+        is_refused = "<!ENTITY" in text or text.count("<") > XML_TAGS.count // 2
+        root, rest = (None, error) if is_refused else _begun(text)
         if root is None or (rest and next(root.iter("harmony"), None) is None):
             raise ChartError(f"{source}: not XML that can be read: {error}") from None
         warn(f"the XML is damaged ({rest or error}): {'what stands before is played' if rest else 'mended'}")
@@ -138,7 +141,7 @@ def _decoded(data: bytes) -> str:
 
 def _mended(data: bytes) -> str:
     text = _FORBIDDEN.sub("", _DECLARATION.sub("", _decoded(data)).lstrip("\ufeff \t\r\n"))
-    return _XML_ENTITY.sub(_character, text)
+    return _XML_ENTITY.sub(_character, text) if text.count("&") <= _MAX_ENTITIES else text
 
 
 def _character(match: re.Match[str]) -> str:

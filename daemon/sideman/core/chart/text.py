@@ -87,7 +87,7 @@ class ReaderWarnings:
         self._texts: dict[str, None] = {}  # in order, each once
 
     def add(self, problem: str, bar: int | str | None) -> None:
-        """Add what was guessed at a bar, counted from 1 or named as written; without a bar it is about the whole song."""
+        """Add what was guessed at a bar, by its number as written; without a bar it is about the whole song."""
         place = f"{self._source}, bar {bar}" if bar else self._source
         self._texts[f"{place}: {problem[:MAX_PROBLEM_LENGTH]}"] = None
 
