@@ -25,10 +25,11 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
+from sideman.midi.driver import DriverError
 from sideman.midi.input_port import CLOCK_SILENCE_S, ClockChoice
 from sideman.midi.request import AUTO, CLOCK, NO_PORT, Split, request_of
 from support.fakes import settings
-from support.midi_bay import Bay
+from support.midi_bay import Bay, BayPort
 
 COMP = Split("midi.comp_output", "comp", "Bass", 2)
 CLICKS = Split("midi.drums_output", "clicks", "Drums", 10)
@@ -58,6 +59,26 @@ def test_each_part_goes_to_its_own_port_whichever_others_are_there(turns: list[t
             goes_to = home.get(message[0], "Synth")
             assert bay.received == ({goes_to: [message]} if goes_to in there else {})
             bay.received.clear()
+
+
+def test_a_system_that_changes_while_it_is_asked_is_asked_again() -> None:
+    """Guards against: another program that ends while its ports are listed, and ends sideman, or releases its keys."""
+    bay = Bay(SYNTHS, ["Keys"])
+    heard: list[Any] = []
+    with bay.open(heard, output="Synth", input="Keys") as ports, pytest.MonkeyPatch.context() as patch:
+        bay.play("Keys", NoteOn(60, 80))
+
+        def fail(*_: object) -> None:
+            raise DriverError("No such device or address")
+
+        patch.setattr(BayPort, "is_connected", fail)
+        patch.setattr(BayPort, "peers", fail)
+        assert ports.poll() == ports.poll() == []
+        patch.undo()
+        assert ports.poll() == []
+        ports.send(MESSAGES[0])
+        assert bay.take("Synth") == [MESSAGES[0]]
+        assert heard == [NoteOn(60, 80)]
 
 
 def test_with_a_list_everything_goes_to_each() -> None:

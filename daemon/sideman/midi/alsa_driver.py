@@ -18,6 +18,7 @@ from typing import Any
 from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes, labelled
 from sideman.midi.rtmidi_driver import LINGER_S
 
+_LOOKS = 5  # at the ports: a client that goes while we ask for its ports is an error
 _LISTENER_ERRORS = (-errno.EAGAIN, -errno.ENOMEM, -errno.ENOSPC)
 
 
@@ -89,9 +90,15 @@ class AlsaDriver:
         """The ports that our port of this direction can connect to: their addresses by name, with their numbers."""
         if self._watch is None:
             raise DriverError("ALSA's sequencer is not open")
-        with _as_driver_error(self._alsa):
-            wanted = {"output": True} if direction is Direction.OUTPUT else {"input": True}
-            ports = self._watch.client.list_ports(**wanted, type=0, include_no_export=False)
+        wanted = {"output": True} if direction is Direction.OUTPUT else {"input": True}
+        ports = []
+        for look in range(_LOOKS):
+            try:
+                ports = self._watch.client.list_ports(**wanted, type=0, include_no_export=False)
+                break
+            except self._alsa.ALSAError as error:
+                if look == _LOOKS - 1:
+                    raise DriverError(str(error)) from error
         addresses = [self._alsa.Address(port.client_id, port.port_id) for port in ports]
         return {f"{port.client_name}:{port.name} {at}": at for port, at in zip(ports, addresses, strict=True)}
 

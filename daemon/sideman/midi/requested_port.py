@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from sideman.core.errors import Unavailable
@@ -76,16 +77,19 @@ class RequestedPort:
         if self.serving is None:
             return True
         port, _ = self.serving
-        return not port.exists() or (bool(self.target) and not port.is_connected(self.target))
+        try:
+            return not port.exists() or (bool(self.target) and not port.is_connected(self.target))
+        except DriverError:  # something came or went while the system was asked: look again next time
+            return False
 
     def look_at_peers(self) -> tuple[frozenset[str], frozenset[str]]:
         """The ports that were connected to ours at the last look, and those that are now."""
-        before, self._peers = self._peers, frozenset()
-        if self.serving is not None:
-            try:
+        before = self._peers
+        if self.serving is None:
+            self._peers = frozenset()
+        else:
+            with contextlib.suppress(DriverError):  # as in `is_lost`
                 self._peers = self.serving[0].peers()
-            except DriverError:  # the port is noticed as lost, if it is
-                self._peers = frozenset()
         return before, self._peers
 
     def close(self) -> None:
