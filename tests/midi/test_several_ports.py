@@ -66,7 +66,7 @@ def test_a_system_that_changes_while_it_is_asked_is_asked_again() -> None:
     bay = Bay(SYNTHS, ["Keys"])
     heard: list[Any] = []
     with bay.open(heard, output="Synth", input="Keys") as ports, pytest.MonkeyPatch.context() as patch:
-        bay.play("Keys", NoteOn(60, 80))
+        bay.play("Keys", NoteOn(60, 80, 1))
 
         def fail(*_: object) -> None:
             raise DriverError("No such device or address")
@@ -78,7 +78,7 @@ def test_a_system_that_changes_while_it_is_asked_is_asked_again() -> None:
         assert ports.poll() == []
         ports.send(MESSAGES[0])
         assert bay.take("Synth") == [MESSAGES[0]]
-        assert heard == [NoteOn(60, 80)]
+        assert heard == [NoteOn(60, 80, 1)]
 
 
 def test_with_a_list_everything_goes_to_each() -> None:
