@@ -150,9 +150,10 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
     not_low = [
         part for part in pitched_parts if not part.is_bass and fmean(pitch for _, _, pitch in part.notes) >= _LOW_PITCH
     ] or pitched_parts
-    for level, pattern in enumerate(_MELODY_NAMES):
-        # A melody or voice may be low, and have the program of a bass.
-        among = [part for part in pitched_parts if not _BASS_NAMES.search(part.name)] if level < 2 else not_low
+    # A melody, a voice or a saxophone may be low, or have the program of a bass. A low solo is that of the bass.
+    not_called_bass = [part for part in pitched_parts if not _BASS_NAMES.search(part.name)]
+    for pattern in _MELODY_NAMES:
+        among = not_low if _SOLO in pattern.pattern else not_called_bass
         if named := [part for part in among if pattern.search(part.name) and not _NOT_A_MELODY.search(part.name)]:
             if pattern is _LEAD_OF_BAND:
                 named += [part for part in not_low if _GENERAL_MIDI_SAX.fullmatch(part.name)]

@@ -9,7 +9,7 @@ three in ten are that near, they ignore the beats.
 the notes or more are near the beats, or near their halves, thirds or quarters, once it is taken off. Of the shifts that
 do so (of eighths late by a sixth, also a third early) the smallest is taken, unless with another one clearly more notes
 begin on beats. It is looked for in all parts together, and then in each that still ignores the beats. Texts and meters
-move with all parts if this brings them nearer to the beats.
+move with all parts, unless this brings them off the beats.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _near_share(beats: Floats, grid: int) -> float:
 
 
 def _moved_track(track: MidiTrack, shift: float) -> MidiTrack:
-    """Return the track with those of its parts, texts and meters moved that are nearer to the beats afterwards."""
+    """Return the track moved, without those of its parts, texts and meters that this would bring off the beats."""
     notes = {
         channel: _moved_notes(notes, shift) if _helps(_onsets(notes), shift) else notes
         for channel, notes in track.notes.items()
@@ -110,8 +110,9 @@ def _moved_track(track: MidiTrack, shift: float) -> MidiTrack:
 
 
 def _helps(ticks: Floats, shift: float) -> bool:
-    """Whether more of these times are near a beat or its half once the shift is taken off."""
-    return _near_share((ticks - shift) / TICKS_PER_QUARTER, 2) > _near_share(ticks / TICKS_PER_QUARTER, 2)
+    """Whether these times are at least as near to the places of the grids once the shift is taken off."""
+    before, after = ticks / TICKS_PER_QUARTER, (ticks - shift) / TICKS_PER_QUARTER
+    return sum(_near_share(after, grid) - _near_share(before, grid) for grid in _GRIDS) > -1e-9
 
 
 def _onsets(notes: Sequence[TimedNote]) -> Floats:
