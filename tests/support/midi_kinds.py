@@ -136,7 +136,9 @@ def chord_spellings(rng: random.Random) -> Known:
     """A chord a bar in one of its spellings, in one kind of text, with some texts that are no chords."""
     kind = rng.choice(("text", "lyrics", "marker", "cue_marker"))
     bars = rng.randint(6, 16)
-    chords, texts, told = [], [], []
+    chords: list[str] = []
+    texts: list[tuple[float, str]] = []
+    told: list[str] = []
     for bar in range(bars):
         root, quality = rng.choice(ROOTS), rng.choice(list(SPELLINGS))
         spelled = rng.choice(SPELLINGS[quality])
