@@ -2,13 +2,19 @@
 """The sources of chords in a MIDI file: symbols in its texts, or the notes of its other parts.
 
 Symbols are text, marker, lyric or cue events of one kind on one track. They count as chords if at least three in five
-can be read by `harmony.parse_chord`; up to 64 are tried. If all of them are single letters, they are taken for
-rehearsal marks. A chord begins on the nearest beat, or half beat if one lies between two beats. The first chord also
-holds before its onset.
+can be read by `harmony.parse_chord`; up to 64 are tried. A root may be a small letter: `am`, `bb7`; but one alone (`a`)
+is a chord only where no root is a capital, because it may be a minor chord. If all of them are single letters, they are
+taken for rehearsal marks. If they are plain major and minor chords, fewer than one in eight bars, and other notes than
+the melody can tell the chords, they are taken for the keys of the music. A chord begins on the nearest beat, or half
+beat if one lies between two beats. The first chord also holds before its onset.
+
+A text among the symbols that is no chord is left out, or used as far as it is understood if what follows is no word;
+`SymbolChords.problems` says so.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,9 +24,9 @@ from msgspec import Struct
 from sideman_models.corpus.midi.chord_finder import find_chords
 from sideman_models.corpus.midi.meter import MeterSection
 from sideman_models.corpus.midi.parser import MidiTrack, TextEvent, TimedNote
-from sideman_models.corpus.midi.parts import MidiPart
+from sideman_models.corpus.midi.parts import MidiPart, skyline
 from sideman_models.errors import ChordError
-from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.harmony import Chord, nearest_chord, parse_chord
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import count_noun
@@ -29,16 +35,30 @@ _MIN_SYMBOL_SHARE = 0.6
 _MAX_TRIED = 64
 _MAX_GROUPS = 16
 _MAX_UNREAD = 32
-_MAX_SYMBOL_LENGTH = 20
+_MAX_SYMBOL_LENGTH = 32
 _BRACKETS = "[](){}<>|\"' "
+_ACCIDENTALS = ("", "b", "#", "♭", "♯")
+_SHOWN = 40
+_KARAOKE_SIGN = "@"
+_KEY_QUALITIES = ("", "-")
+_MIN_QUARTERS_OF_KEY = 32
+_MAX_LINE_SHARE = 0.8
+"""A part of which a smaller share is its highest line plays chords, too."""
+_MAX_GUESSES = 256
+_ROOT = re.compile(r"[A-G](bb|##|[b#]?)")
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 class SymbolChords(Struct, frozen=True):
-    """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord) in order, at least one."""
+    """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord) in order, at least one.
+
+    `problems` has (onset, text) for each text that was not read, or not as it stands.
+    """
 
     chords: tuple[tuple[float, Chord], ...]
     description: str
     unread_symbols: tuple[str, ...]
+    problems: tuple[tuple[float, str], ...] = ()
 
     def chords_over(self, section: MeterSection) -> ChordGrid:
         """Return the chords of the section, on a grid of half beats if one of them begins on a half beat."""
@@ -63,6 +83,7 @@ class InferredChords(Struct, frozen=True):
     melody: Sequence[TimedNote]
     description: str
     unread_symbols: tuple[str, ...] = ()
+    problems: tuple[tuple[float, str], ...] = ()
 
     def chords_over(self, section: MeterSection) -> ChordGrid:
         """Return the chords of the section, one for each slot."""
@@ -87,32 +108,78 @@ def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line:
     return InferredChords(accompaniment, line, f"found from {' and '.join(sources)}")
 
 
-def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]]) -> SymbolChords | None:
-    """Return the chords of the largest group (kind and track) of text events that is chord symbols, or None."""
+def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], pitched: Sequence[MidiPart]) -> SymbolChords | None:
+    """Return the chords of the largest group (kind and track) of text events that is chord symbols, or None.
+
+    `pitched` are the parts whose notes could tell the chords instead; without any, no symbols are taken for keys.
+    """
     groups: dict[tuple[int, str], list[TextEvent]] = defaultdict(list)
     for number, track in tracks:
         for text in track.texts:
-            groups[number, text.kind].append(text)
+            if not text.text.startswith(_KARAOKE_SIGN):
+                groups[number, text.kind].append(text)
     for (number, kind), texts in sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]:
         tried = [one.text for one in texts[:: -(-len(texts) // _MAX_TRIED)]]
-        read = [text for text in tried if _read_symbol(text)]
-        if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(text.strip(_BRACKETS)) == 1 for text in read):
+        has_capitals = any(text.strip(_BRACKETS)[:1] in "ABCDEFG" and _read_symbol(text) for text in tried)
+        read = [chord for text in tried if (chord := _read_symbol(text, small_letters=not has_capitals))]
+        if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(chord.text) == 1 for chord in read):
             continue
-        symbols = [(one, _read_symbol(one.text)) for one in texts]
-        chords = tuple((one.tick, chord) for one, chord in symbols if chord)
-        unread = {one.text for one, chord in symbols if chord is None}
-        description = f"{len(chords)} symbols, {kind} events of track {number}"
-        return SymbolChords(chords, description, tuple(sorted(unread)[:_MAX_UNREAD]))
+        if not _may_be_keys(read, len(texts), pitched):
+            return _symbol_chords(f"{kind} events of track {number}", texts, small_letters=not has_capitals)
     return None
 
 
+def _symbol_chords(where: str, texts: Sequence[TextEvent], *, small_letters: bool) -> SymbolChords:
+    chords: list[tuple[float, Chord]] = []
+    problems: list[tuple[float, str]] = []
+    unread: set[str] = set()
+    for one in texts:
+        if chord := _read_symbol(one.text, small_letters=small_letters):
+            chords.append((one.tick, chord))
+        elif len(problems) < _MAX_GUESSES and (guess := _guess_symbol(one.text)):
+            chords.append((one.tick, guess))
+            problems.append((one.tick, f"{one.text[:_SHOWN]!r} is read as {guess.text!r}"))
+        elif one.text:
+            unread.add(one.text)
+            problems.append((one.tick, f"{one.text[:_SHOWN]!r} is not a chord: the chord before it goes on"))
+    return SymbolChords(
+        tuple(chords), f"{len(chords)} symbols, {where}", tuple(sorted(unread)[:_MAX_UNREAD]), tuple(problems)
+    )
+
+
+def _may_be_keys(chords: Sequence[Chord], count: int, pitched: Sequence[MidiPart]) -> bool:
+    """Whether the symbols are too few, and too plain, for the chords of music whose notes tell the chords."""
+    if not all(chord.quality.name in _KEY_QUALITIES for chord in chords):
+        return False
+    quarters = max((part.notes[-1][0] for part in pitched), default=0.0) / TICKS_PER_QUARTER
+    if count * _MIN_QUARTERS_OF_KEY > quarters:
+        return False
+    return len(pitched) > 1 or len(skyline(pitched[0].notes)) < _MAX_LINE_SHARE * len(pitched[0].notes)
+
+
 @lru_cache(maxsize=4096)
-def _read_symbol(text: str) -> Chord | None:
-    """Return the chord that the text stands for, or None."""
+def _read_symbol(text: str, *, small_letters: bool = False) -> Chord | None:
+    """Return the chord that the text stands for, or None. `small_letters`: also that of a small letter alone."""
     plain = text.strip(_BRACKETS)
-    if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGNn":
+    if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGNnabcdefg":
         return None
+    if plain[0] in "abcdefg":
+        if plain[1:] in _ACCIDENTALS and not small_letters:
+            return None
+        plain = plain[0].upper() + plain[1:]
     try:
         return parse_chord(plain)
     except ChordError:
         return None
+
+
+def _guess_symbol(text: str) -> Chord | None:
+    """Return the chord that the text begins with, if that is more than a letter, and what follows is no word."""
+    plain = "".join(text.strip(_BRACKETS).split())
+    if len(plain) > _MAX_SYMBOL_LENGTH:
+        return None
+    try:
+        chord = nearest_chord(plain[:1].upper() + plain[1:])
+    except ChordError:
+        return None
+    return None if _ROOT.fullmatch(chord.text) or _WORD.search(plain[len(chord.text) :]) else chord

@@ -9,9 +9,11 @@ tests compare both).
 - A chunk ends where its header says, if another chunk or the end of the file is there. If not, it ends at the next
   track or at the end of the file.
 - A track is read up to its end mark, or up to the first byte that makes no sense. Everything before that counts.
+- A value above 127 in the message of a channel is read as 127, because the length of the message is known all the same.
 - Running status survives meta and system exclusive messages, because many programs write files that need this.
 - A note-off ends the latest note of its channel and pitch that began before it. So a missing note-off affects one note
   only. A note without an end lasts until the next note on its channel begins, at most a whole note.
+- The name of a track that plays all parts of the file is the title of the music, so no part has it.
 - Tempo is ignored: times are in ticks of `TICKS_PER_QUARTER`, whatever the ticks of the file are.
 
 Limits on memory and time are below: no number in a file can exceed them.
@@ -27,6 +29,7 @@ from msgspec import Struct, field
 
 from sideman_models.limits import MIDI
 from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.text import count_noun
 
 MAX_FILE_BYTES, MAX_EVENTS = MIDI.bytes, MIDI.count
 """Larger files contain samples, or far more than a line of music. Of more events the first ones are read."""
@@ -68,7 +71,7 @@ class MidiTrack(Struct):
 
     `notes` has (onset, end, pitch) by channel (0..15), in order of onset; `programs` the program of each channel at its
     first note; `time_signatures` are (tick, numerator, denominator). `problem` says where and why reading stopped too
-    early, or is empty; `notes_without_end` counts notes without a note-off.
+    early, or is empty; `notes_without_end` counts notes without a note-off, `clipped_values` the values above 127.
     """
 
     name: str = ""
@@ -78,14 +81,32 @@ class MidiTrack(Struct):
     time_signatures: list[tuple[float, int, int]] = field(default_factory=list)
     problem: str = ""
     notes_without_end: int = 0
+    clipped_values: int = 0
 
 
 class MidiFile(Struct):
-    """A MIDI file: its `file_type` (0, 1 or 2), its tracks, and remarks on the whole file."""
+    """A MIDI file: its `file_type` (0, 1 or 2), its tracks, and remarks on the whole file.
+
+    `name` is that of the music: of the first track without notes, or of the track that plays all parts.
+    """
 
     file_type: int
     tracks: list[MidiTrack]
     remarks: list[str]
+    name: str = ""
+
+    def all_remarks(self) -> list[str]:
+        """Return the remarks on the whole file and on its tracks: what was not read as it stands there."""
+        remarks = list(self.remarks)
+        for number, track in enumerate(self.tracks, 1):
+            if track.problem:
+                remarks.append(f"track {number} {track.problem}")
+            if track.clipped_values:
+                clipped = count_noun(track.clipped_values, "value")
+                remarks.append(f"track {number} has {clipped} above 127, read as 127")
+        if unended := sum(track.notes_without_end for track in self.tracks):
+            remarks.append(f"{count_noun(unended, 'note')} without an end")
+        return remarks
 
 
 def parse_midi(data: bytes) -> MidiFile:
@@ -112,7 +133,18 @@ def parse_midi(data: bytes) -> MidiFile:
         reader = _TrackReader(data[first:last], first, left, division)
         midi.tracks.append(reader.read())
         left = reader.events_left
+    _name_music(midi)
     return midi
+
+
+def _name_music(midi: MidiFile) -> None:
+    """Give the file its name. A name that would be that of all parts is taken from the track."""
+    sounding = [track for track in midi.tracks if track.notes]
+    if midi.file_type != 2 and midi.tracks and not midi.tracks[0].notes:
+        midi.name = midi.tracks[0].name
+    if midi.file_type != 2 and len(sounding) == 1 and (midi.file_type == 0 or len(sounding[0].notes) > 1):
+        midi.name = midi.name or sounding[0].name
+        sounding[0].name = ""
 
 
 def _track_chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
@@ -212,9 +244,10 @@ class _TrackReader:
         first = self._data[self._position]
         has_second = kind not in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE)
         second = self._data[self._position + 1] if has_second else 0
-        if (first | second) > 127:
-            raise _BrokenTrackError("a data byte above 127")
         self._position += 1 + has_second
+        if (first | second) > 127:
+            self._track.clipped_values += (first > 127) + (second > 127)
+            first, second = min(first, 127), min(second, 127)
         if kind == _NOTE_ON and second:
             self._sounding.setdefault((channel, first), []).append(self._tick)
             if channel in self._programs:

@@ -4,8 +4,11 @@
 A part is what one track plays on one channel. Channel 10 is drums, and so is a track whose name says drums or
 percussion.
 
-**The melody**, if the user does not name it, is the part whose track is called a melody, or else a solo or lead. Of
-several such parts, and if no name helps, it is the part with the highest sum of these points:
+**The melody**, if the user does not name it, is the part whose track is called a melody, or else the voice, or else a
+solo or lead, or else a saxophone, or else the lead or solo of a guitar or keyboard. Backing voices and the names of
+General MIDI's own sounds, which programs give, do not count (Voice Oohs, Lead 1 (square), Tenor Sax; but a saxophone so
+called is compared with a lead guitar). Of several such parts, and if no name helps, it is the part with the highest
+sum of these points:
 
 - twice the share of its notes that belong to its highest line (below),
 - twice the share of the bars in which a note of the line begins,
@@ -24,10 +27,6 @@ gives the ratio. The part swings if there are 16 or more such beats, if three fi
 median, and if the median is 0.55 or more. Then the part is written straight, as on a lead sheet: in each beat, the part
 before the ratio is stretched to the first half, the rest to the second half. Beats with an onset near their first third
 are triplets and are not changed.
-
-**Notes off the beat.** In music recorded without a click, the beats of the file are anywhere. Chance alone would put a
-quarter of the notes within a sixteenth of a beat of a beat or its half. If there are 64 notes or more, and fewer than
-three in ten are that near, they ignore the beats.
 """
 
 from __future__ import annotations
@@ -42,15 +41,29 @@ from msgspec import Struct
 from sideman_models.corpus.midi.parser import MidiTrack, TimedNote
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-_DRUM_NAMES = re.compile(r"\b(drum|perc|kit\b)", re.IGNORECASE)
+_DRUM_NAMES = re.compile(r"\b(?<!steel )(drum(?!mer\b.*\w)|perc|kit\b)", re.IGNORECASE)
 _BASS_NAMES = re.compile(r"\b(bass|contrabass|kontrabass)\b(?! (clar|tromb|sax))", re.IGNORECASE)
 _CHORD_TRACK_NAMES = re.compile(r"\b(chords?|akkorde?|accords?|changes)\b", re.IGNORECASE)
+_VOICE = r"\bvoca|\bvox\b|\bvoice\b|\bsing(er|ing)?\b|\bvoc\b"
+_SOLO, _OF_BAND = r"\bsolo|\blead\b|\bimpro", r"guit|\bgtr|\bgt\b|\bgit|piano|organ|keys|keyb|synth"
 _MELODY_NAMES = (
     re.compile(r"melod|\btune\b|\btheme\b", re.IGNORECASE),
-    re.compile(r"\bsolo|\blead\b|\bimpro", re.IGNORECASE),
+    re.compile(_VOICE, re.IGNORECASE),
+    re.compile(rf"^(?!.*({_OF_BAND})).*({_SOLO})", re.IGNORECASE),
+    re.compile(r"sax", re.IGNORECASE),
+    re.compile(_SOLO, re.IGNORECASE),
+)
+_LEAD_OF_BAND = _MELODY_NAMES[-1]
+_GENERAL_MIDI_SAX = re.compile(r"(soprano|alto|tenor|bari(tone)?) ?sax(ophone)?[\W\d]*", re.IGNORECASE)
+_NOT_A_MELODY = re.compile(
+    r"\b(back|bgv|bv|harmon(y|ies)|choir|chorus|2nd|second|oo+hs?|aa+hs?|pads?\b|melodic tom)|"
+    r"^[\W\d]*(lead ?\d ?(\W.*)?|(square|saw|sawtooth|saw tooth|calliope|chiff(er)?|charang|voice|fifths|5ths|bass ?\W)"
+    r" ?(wave)? ?lead|(synth|syn) ?(voice|vox|lead)|solo vox|"
+    rf"{_GENERAL_MIDI_SAX.pattern})[\W\d]*$",
+    re.IGNORECASE,
 )
 _SOLO_INSTRUMENT_NAMES = re.compile(
-    r"\bvoca|\bvox\b|\bvoice\b|\bsing(er|ing)?\b|\bvoc\b|sax|trumpet|\btpt\b|cornet|trombone|\btbn\b|clarinet|flute|"
+    _VOICE + r"|sax|trumpet|\btpt\b|cornet|trombone|\btbn\b|clarinet|flute|"
     r"flugel|oboe|horn\b|violin\b|fiddle|whistle|recorder|harmonica",
     re.IGNORECASE,
 )
@@ -137,8 +150,13 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
     not_low = [
         part for part in pitched_parts if not part.is_bass and fmean(pitch for _, _, pitch in part.notes) >= _LOW_PITCH
     ] or pitched_parts
+    # A melody, a voice or a saxophone may be low, or have the program of a bass. A low solo is that of the bass.
+    not_called_bass = [part for part in pitched_parts if not _BASS_NAMES.search(part.name)]
     for pattern in _MELODY_NAMES:
-        if named := [part for part in not_low if pattern.search(part.name)]:
+        among = not_low if _SOLO in pattern.pattern else not_called_bass
+        if named := [part for part in among if pattern.search(part.name) and not _NOT_A_MELODY.search(part.name)]:
+            if pattern is _LEAD_OF_BAND:
+                named += [part for part in not_low if _GENERAL_MIDI_SAX.fullmatch(part.name)]
             return max(named, key=score), "by its name"
     if len(pitched_parts) == 1:
         return pitched_parts[0], "the only part"
@@ -201,13 +219,6 @@ def remove_swing(notes: Sequence[TimedNote], ratio: float) -> list[TimedNote]:
         return TICKS_PER_QUARTER * (beat + (phase / ratio if phase < ratio else 1 + (phase - ratio) / (1 - ratio)) / 2)
 
     return [(straight(start), straight(end), pitch) for start, end, pitch in notes]
-
-
-def ignores_beats(notes: Sequence[TimedNote]) -> bool:
-    """Whether the notes ignore the beats of the file: see the module docstring."""
-    half_beat = TICKS_PER_QUARTER / 2
-    near_count = sum(abs(start / half_beat - round(start / half_beat)) <= 1 / 8 for start, _, _ in notes)
-    return len(notes) >= 64 and near_count < 0.3 * len(notes)
 
 
 def _beat_phases(notes: Sequence[TimedNote]) -> dict[float, list[float]]:

@@ -7,17 +7,18 @@
 - **The chords**, with the option `auto`, come from the first of these sources that exists: chord symbols in the texts
   (`chord_sources`); a track that is called chords; the notes of all other pitched parts and those below the melody in
   its own part (`chord_finder`); the melody alone.
-- **The title** is the name of the first track, if that holds no notes and its name means something. Otherwise it is the
-  name of the file. So all versions of a tune stay on one side of the split.
+- **The title** is that in the file, if it means something (`titles`). Otherwise it is the name of the file. So all
+  versions of a tune stay on one side of the split.
+- **Notes off the beat** by a constant time are moved to it (`shift`).
 
 A `FileReport` says what was used of a file, or why nothing was. A broken file is never an error.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -29,24 +30,21 @@ from sideman_models.corpus.midi.parts import (
     estimate_swing,
     find_melody,
     find_named_part,
-    ignores_beats,
     remove_swing,
     skyline,
     split_into_parts,
 )
+from sideman_models.corpus.midi.shift import ignores_beats, without_shift
+from sideman_models.corpus.midi.titles import find_title
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
 from sideman_models.text import count_noun
 
-READER_VERSION = 4
+READER_VERSION = 5
 """Must be raised with each change to the result for the same bytes. Otherwise old cached readings would be used."""
 TRACK_PREFIX = "track:"
 
-_MEANINGLESS_NAMES = re.compile(
-    r"[\W\d_]*(untitled|(new )?(song|track|sequence|seq|tempo|conductor|master|control|midi|meta|file|type|no name)"
-    r"[\W\d_]*)*|.*(www\.|http|@|copyright|\(c\)|©).*",
-    re.IGNORECASE,
-)
+_SHOWN_PROBLEMS = 5
 
 
 class ReadingOptions(Struct, frozen=True):
@@ -116,27 +114,24 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
             reasons.append(str(reason))
         else:
             quarters_left -= sum(solo.changes.length_beats for solo in songs[-1].solos)
-    midi.remarks.extend(f"track {number} {track.problem}" for number, track in numbered if track.problem)
-    if unended := sum(track.notes_without_end for track in midi.tracks):
-        midi.remarks.append(f"{count_noun(unended, 'note')} without an end")
+    remarks = midi.all_remarks()
     if not songs:
-        return MidiMusic(FileReport(remarks=tuple(midi.remarks), left_out=reasons[0] if reasons else "no notes"))
+        return MidiMusic(FileReport(remarks=tuple(remarks), left_out=reasons[0] if reasons else "no notes"))
     reports = [song.report for song in songs]
-    first = midi.tracks[0]
-    is_title = midi.file_type == 1 and not first.notes and not _MEANINGLESS_NAMES.fullmatch(first.name)
     report = replace(
         reports[0],
-        title=first.name if is_title else "",
+        title=find_title(midi),
         metres=tuple(dict.fromkeys(metre for one in reports for metre in one.metres)),
         bars=sum(one.bars for one in reports),
         notes=sum(one.notes for one in reports),
-        remarks=(*midi.remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
+        remarks=(*remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
     )
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
 
 
 def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions) -> MidiMusic:
     """Return the solos of tracks that sound together. Raises `_NoSoloError`."""
+    tracks, shifts = without_shift(tracks)
     parts = split_into_parts(tracks)
     pitched = [part for part in parts if not part.is_drums]
     if not pitched:
@@ -151,7 +146,10 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions)
     else:
         raise _NoSoloError(f"no melody called {options.melody!r}")
     line = skyline(melody.notes)
-    symbols = chords_from_symbols(tracks) if options.chords in ("auto", "text") else None
+    wants_text = options.chords == "text"
+    symbols = (
+        chords_from_symbols(tracks, [] if wants_text else pitched) if wants_text or options.chords == "auto" else None
+    )
     chords = symbols or _infer_chords(options.chords, pitched, melody, line)
     ratio = estimate_swing(line)
     straight = remove_swing(line, ratio) if ratio else line
@@ -163,7 +161,8 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions)
             solos.append(Solo("", "", line_notes, changes, section.bar_ticks, unread_chords=unread))
     if len(line) < len(melody.notes):
         remarks.append(f"{count_noun(len(melody.notes) - len(line), 'note')} below the melody in its own part")
-    if ignores_beats(line):
+    remarks += [*shifts, *_problems_text(chords.problems)]
+    if ignores_beats(np.array([start for start, _, _ in line])):
         remarks.append("the notes ignore the beats of the file: was it recorded without a click?")
     report = FileReport(
         melody=f"{melody}, {why}",
@@ -175,6 +174,13 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions)
         remarks=tuple(remarks),
     )
     return MidiMusic(report, tuple(solos))
+
+
+def _problems_text(problems: Sequence[tuple[float, str]]) -> list[str]:
+    """Return the problems of chord symbols, each once and only the first ones."""
+    texts = list(dict.fromkeys(text for _, text in problems))
+    more = len(texts) - _SHOWN_PROBLEMS
+    return texts[:_SHOWN_PROBLEMS] + ([f"{more} more texts like these"] if more > 0 else [])
 
 
 def _infer_chords(
