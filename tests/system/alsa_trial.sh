@@ -223,11 +223,12 @@ one_channel() { # PORT CHANNEL, counted from 0
 }
 try "which carries nothing else" one_channel sideman-comp 1
 try "and the solo's output carries the solo alone" one_channel sideman 0
+hears_two() { XDG_STATE_HOME=$WORK "$SIDEMAN" ctl --json status | grep -q '"heard": 2'; }
 both_keyboards() {
   raw '90 3C 50' && raw '80 3C 00' && device=${device%,0},1 raw '90 40 50' && device=${device%,0},1 raw '80 40 00' &&
-    more_bars 5 && stop && differs
+    soon hears_two && stop
 }
-try "it answers both keyboards" both_keyboards
+try "it hears both keyboards" both_keyboards
 
 # -- ports of other programs
 nowhere() {
