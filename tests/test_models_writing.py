@@ -85,7 +85,7 @@ def test_a_planted_link_is_not_followed(
 
 
 def test_a_hard_link_costs_only_its_name(secret: Path, tmp_path: Path) -> None:
-    """Guards against: a second name for a file of ours, through which its content is changed."""
+    """Guards against: a second name for our own file, through which its content is changed."""
     folder = shared_folder(tmp_path)
     (folder / "solo.mid").hardlink_to(secret)
     write_whole(folder / "solo.mid", b"new")
@@ -118,7 +118,7 @@ def test_a_file_of_another_user_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_link_of_another_user_in_the_path_is_not_followed(secret: Path, tmp_path: Path) -> None:
-    """Guards against: a takes folder in /tmp that is in truth another folder of ours."""
+    """Guards against: a takes folder in /tmp that is in truth another folder of our own."""
     folder = shared_folder(tmp_path)
     (folder / "takes").symlink_to(secret.parent)
     write_whole(folder / "takes" / "a", b"")  # our own link
@@ -223,7 +223,7 @@ def test_a_configuration_may_be_a_link_of_ours(secret: Path, tmp_path: Path) -> 
 
 
 def test_a_lock_is_ours_alone(secret: Path, tmp_path: Path) -> None:
-    """Guards against: another user who keeps the lock, or has a file of ours made accessible as one."""
+    """Guards against: another user who keeps the lock, or has our own file made accessible as one."""
     folder = shared_folder(tmp_path)
     with locked_file(folder / "lock") as is_free:
         assert is_free
@@ -234,11 +234,11 @@ def test_a_lock_is_ours_alone(secret: Path, tmp_path: Path) -> None:
     (folder / "link").symlink_to(secret)
     (folder / "hard").hardlink_to(secret)
     for name in ("pipe", "link", "hard"):
-        with pytest.raises(OSError, match=r"not a lock of ours|symbolic links"), locked_file(folder / name):
+        with pytest.raises(OSError, match=r"not our own lock|symbolic links"), locked_file(folder / name):
             pass
     (folder / "lock").chmod(0o666)
     give_away(folder / "lock")
-    with pytest.raises(OSError, match="not a lock of ours"), locked_file(folder / "lock"):
+    with pytest.raises(OSError, match="not our own lock"), locked_file(folder / "lock"):
         pass
 
 

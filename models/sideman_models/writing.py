@@ -73,7 +73,7 @@ def open_folder(path: Path, *, make: bool = False, mode: int = 0o777) -> Iterato
 def _report_others(path: Path, status: os.stat_result, trusted: set[int], *, is_last: bool) -> None:
     """Log once that others may write into the folder `path`, if they may into a folder on the way with this `status`.
 
-    In a sticky folder, such as /tmp, others cannot exchange the folders of ours.
+    In a sticky folder, such as /tmp, others cannot exchange the our own folders.
     """
     if status.st_uid in trusted and not (_is_shared(status) and (is_last or not status.st_mode & stat.S_ISVTX)):
         return
@@ -111,7 +111,7 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     The content goes into a new file in the same folder, whose name cannot be guessed, and that file then replaces
     `path`. So neither a full disk nor a crash leaves half a file, and with `sync` neither does a power cut. The
     permissions of an older file are kept. A device in /dev is written to directly. Raises `OSError` if something else
-    than a file of ours is there: a link, a folder, a pipe, a file of another user.
+    than our own file is there: a link, a folder, a pipe, a file of another user.
     """
     if path.absolute().parent in _DEVICES:
         with open(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC), "wb") as device:  # noqa: PTH123 - a descriptor
@@ -216,7 +216,7 @@ def create_file(path: Path) -> int:
 def locked_file(path: Path) -> Iterator[bool]:
     """Lock the file `path`, which only we may open; it is made if it is missing. Yields whether the lock was free.
 
-    Raises `OSError` if something else than a file of ours is there.
+    Raises `OSError` if something else than our own file is there.
     """
     with open_folder(path.parent) as folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -224,7 +224,7 @@ def locked_file(path: Path) -> Iterator[bool]:
     try:
         status = os.fstat(lock)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
-            raise FileExistsError(errno.EEXIST, f"{printable(path.name)} is not a lock of ours")
+            raise FileExistsError(errno.EEXIST, f"{printable(path.name)} is not our own lock")
         if stat.S_IMODE(status.st_mode) != 0o600:
             os.fchmod(lock, 0o600)
         try:

@@ -190,7 +190,7 @@ def _play(name: str, folder: Path, osc: int) -> None:
 
 
 def _storm(name: str, folder: Path, osc: int) -> None:
-    """The process of a storm; it begins when it is told a line."""
+    """The process of a storm; it begins when it is sent a line."""
     import rtmidi
 
     port = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="storm")

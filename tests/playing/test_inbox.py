@@ -113,7 +113,7 @@ def test_the_end_and_a_panic_overtake_a_flood(post: Post) -> None:
 
 
 def test_what_is_due_goes_before_what_has_come_in(post: Post) -> None:
-    """Guards against: a note of ours that waits until a flood has been heard."""
+    """Guards against: our note that waits until a flood has been heard."""
     post.send(*_notes(100))
     assert post.inbox.wait(post.second) is None
     post.send(None)

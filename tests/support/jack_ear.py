@@ -125,7 +125,7 @@ class JackEar:
         return next((port for port in self.ports(flags, kind) if part.lower() in port.lower()), None)
 
     def connect(self, source: str, destination: str) -> bool:
-        """Connect two ports; one of ours by its own name alone, `audio` or `midi-1`."""
+        """Connect two ports; one of its own by its short name alone, `audio` or `midi-1`."""
         destination = f"{self.name}:{destination}" if destination in self.inputs else destination
         return self._server.connect_ports(source, destination)
 

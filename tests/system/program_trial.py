@@ -288,7 +288,7 @@ def _follow(on: Stage, sound: str, source: str, stretches: Sequence[tuple[float,
 
 
 def _clicks(on: Stage, start: int, end: int, must_fit: bool) -> list[float]:
-    """Milliseconds from each sound of the other program to the nearest note of ours."""
+    """Milliseconds from each sound of the other program to the our nearest note."""
     sounds = on.ear.onsets(start, end)
     notes = [event.frame for event in on.ear.heard(start - on.ear.rate, end + on.ear.rate) if event.is_onset]
     check(len(sounds) > 2, "the other program is not heard")

@@ -55,7 +55,7 @@ _WORDS = re.compile(
 """The signs as scores write them: `D. S. al Coda`, `Dal Segno al Fine (2nd time)`, `To Coda 1`, `CODA`, `Fine.`"""
 _SYMBOLS = str.maketrans({"𝄋": " Segno ", "𝄌": " Coda ", "⊕": " Coda "})
 _MAX_PIECES = 4
-"""So many measures can be one bar that is split."""
+"""The most measures that one split bar can have."""
 
 
 def read_musicxml(data: bytes, source: str) -> Chart:
@@ -88,9 +88,9 @@ class _Measure(Struct):
     chords: list[tuple[Fraction, Chord]] = field(default_factory=list)
     """With their places, in quarter notes from the bar line."""
     repeats: int = 0
-    """So many measures before it are repeated in it, and in those after it."""
+    """How many measures before it are repeated in it, and in those after it."""
     rests: int = 1
-    """So many bars it stands for, if the measures after it are numbered so."""
+    """How many bars it stands for, if the measures after it are numbered so."""
     opens_repeat: bool = False
     ending: tuple[int, ...] | None = None
     sections: dict[str, None] = field(default_factory=dict)

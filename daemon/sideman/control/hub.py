@@ -48,7 +48,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
     """Open the control socket and the OSC port that `settings` ask for, and close them at the end.
 
     If the control socket cannot be made, the log says why and the daemon plays without it. Raises Unavailable if
-    another daemon of ours listens on the socket, or if the OSC port cannot be opened.
+    another daemon of this user listens on the socket, or if the OSC port cannot be opened.
     """
     control, listener, osc = settings.control, None, None
     with contextlib.ExitStack() as stack:

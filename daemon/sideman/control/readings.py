@@ -55,7 +55,7 @@ class Pending:
 
 
 def plain_error(name: str, error: Exception) -> SidemanError:
-    """Return what a client is told about an error while its request `name` was handled."""
+    """Return what a client gets for an error while its request `name` was handled."""
     if isinstance(error, SidemanError):
         return error
     if not isinstance(error, OSError):  # an error in this program, not of the system

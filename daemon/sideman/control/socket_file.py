@@ -57,7 +57,7 @@ def candidate_socket_paths(client: str) -> Iterator[Path]:
 class UnixListener:
     """A listening Unix socket at `path`, open to its owner only. It replaces a socket that a dead process has left.
 
-    Raises Unavailable while another process of ours listens there, and OSError if the socket cannot be made.
+    Raises Unavailable while another of our processes listens there, and OSError if the socket cannot be made.
     """
 
     def __init__(self, path: Path) -> None:

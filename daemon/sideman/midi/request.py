@@ -136,7 +136,7 @@ def request_of(settings: Settings) -> PortRequest:
 
 
 def _ports(key: str, names: Names, direction: Direction, carries: frozenset[int], label: str = "") -> list[WantedPort]:
-    """The ports called `names`: a virtual one first, so that it has the usual name of ours."""
+    """The ports called `names`: a virtual one first, so that it has our usual name."""
     wanted = sorted([names] if isinstance(names, str) else names, key=lambda name: name != AUTO)
     return [
         WantedPort(key, name, direction, carries, f"{label or 'port'}{number}" if number > 1 else label)

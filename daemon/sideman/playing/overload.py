@@ -43,9 +43,9 @@ MAX_NOTES_PER_SECOND, NOTE_BURST = 400.0, 200
 MAX_TICKS_PER_SECOND, TICK_BURST = 1000.0, 1000
 """The same for clock ticks, apart from the others. At 400 bpm there are 160 a second."""
 MAX_WAITING = 500
-"""So many messages of a sender wait at most to be taken in, besides ticks and note-offs."""
+"""The most messages of a sender that wait to be taken in, besides ticks and note-offs."""
 MAX_HELD = 512
-"""So many kinds of messages of a sender are held back at most; the oldest are left out."""
+"""The most kinds of messages of a sender that are held back; the oldest are left out."""
 
 _ONE_KIND = {ClockStart: "clock", ClockContinue: "clock", ClockStop: "clock", Start: "transport", Stop: "transport"}
 """Messages of different types that overtake each other."""

@@ -73,7 +73,7 @@ class TakeFolder(Struct, frozen=True):
         raise NoSuchInput(f"{printable(name)}: no such take; {hint}")
 
     def size(self, name: str) -> int:
-        """The size of both files of a take; what is no file of ours, such as a link, has none."""
+        """The size of both files of a take; what is not our own file, such as a link, has none."""
         status = map(_own_status, (self.journal(name), self.midi(name)))
         return sum(each.st_size for each in status if each is not None)
 
@@ -125,7 +125,7 @@ def take_folder(named: str | None) -> TakeFolder:
 
 
 def _own_status(path: Path) -> os.stat_result | None:
-    """The status of a file of ours; None for anything else, such as a link or a file of another user.
+    """The status of our own file; None for anything else, such as a link or a file of another user.
 
     On some file systems, such as that of a USB stick, everything belongs to one user, as the folder does.
     """
