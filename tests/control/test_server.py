@@ -77,7 +77,7 @@ def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Pat
     ]
     client.send_request(do="panic", id=3)
     client.send_request(do="status", key=1, id=4)
-    client.send_request(v=2, do="status", id=5)
+    client.send_request(v=3, do="status", id=5)
     serve(control, 1.0)
     assert [(line["ok"], line["id"], line["error"]) for line in client.lines()] == [
         (False, 3, "not now"),
