@@ -19,7 +19,7 @@ from support.watched import TURN_S, Line, WatchedPlay, watched_play
 
 RECORDED = Path(__file__).with_name("version-1.jsonl")
 """The lines that a client of version 1 got before there was a version 2."""
-TUNE = {"play__rate": "eighth", "play__comp": "bass", "play__count_in": 1, "tempo__bpm": 200}
+TUNE: dict[str, Any] = {"play__rate": "eighth", "play__comp": "bass", "play__count_in": 1, "tempo__bpm": 200}
 SCRIPT = [
     (1.5, {"do": "set", "id": 1, "key": "play.temperature", "value": 0.7}),
     (1.7, NoteOn(60, 90, 1)),
@@ -154,9 +154,10 @@ def test_whatever_happens_each_note_sounds_or_is_taken_back(
 
 def test_without_a_client_of_version_2_the_player_reports_no_plan(tmp_path: Path) -> None:
     """Guards against: work in the player's thread for those who do not watch, which makes notes late."""
+    watching: list[list[dict[str, Any]]] = [[{}], [{}, {"v": 2}], [VERSION_2]]
     kinds = [
         {type(report).__name__ for report in watched_play(tmp_path, 3.0, watches, **TUNE).reports}
-        for watches in ([{}], [{}, {"v": 2}], [{"v": 2, "choices": True}])
+        for watches in watching
     ]
     assert [{"PlanChanged", "ChoiceMade"} & each for each in kinds] == [
         set(),

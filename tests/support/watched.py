@@ -110,7 +110,7 @@ def watched_play(
             for _ in range(2):  # what came in, and what follows from it
                 hub.serve(clock.second)
             for client, lines in zip(clients, played.lines, strict=True):
-                lines += client.lines()
+                lines.extend(client.lines())
 
         clock.serve = serve
         clock.put(None, until)
