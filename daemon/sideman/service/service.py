@@ -37,6 +37,7 @@ from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, va
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.core.transport import WAITING_TEXTS
+from sideman.core.words import closing_words
 from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
@@ -261,7 +262,7 @@ class Service:
         network = f"{len(bundle.vocabulary)} values, {performance.network.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
-        _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
+        _log.info("ready: %s, %s", pulse, ports.status_text)
         if waiting := WAITING_TEXTS.get(engine.transport.state):
             _log.info("%s", waiting)
 
@@ -319,6 +320,7 @@ class Service:
                 self._crash_marker.clear()
         if player.engine.late_notes:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
+        _log.info("%s", closing_words(player.snapshot))
 
     def _handle_signal(self, number: int) -> None:
         """Do what a signal asks for, in the thread that takes the signals."""
