@@ -22,6 +22,7 @@ from sideman.commands import render
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import (
     CannotCreate,
+    ConfigError,
     DiskError,
     NoSuchInput,
     SidemanError,
@@ -202,8 +203,8 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
     ("words", "error"),
     [
         (["--out", "x.mid", "--bars", "0"], UsageError),
-        (["--out", "x.mid", "--seed", "-1"], UsageError),
-        (["--out", "x.mid", "--seed", str(2**32)], UsageError),
+        (["--out", "x.mid", "--seed", "-1"], ConfigError),
+        (["--out", "x.mid", "--seed", str(2**32)], ConfigError),
         (["--out", "x", "--takes", "0"], UsageError),
         (["--out", "x.mid", "--takes", "2"], UsageError),
         (["--out", "{name}.mid"], UsageError),
@@ -245,7 +246,7 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     words = ["render", "--out", "a.mid", "--picture", "a.png", "--set", "model.bundle=../untrained"]
     assert main(words) == 69
-    assert "sideman[train]" in capfd.readouterr().err
+    assert "sideman[picture]" in capfd.readouterr().err
     assert not list(folder.iterdir())
 
 

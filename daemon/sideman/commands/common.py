@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,6 +136,7 @@ def check_numbers(args: argparse.Namespace, ranges: Mapping[str, tuple[int, int]
 
 OUTPUT_SUFFIXES = {"out": (".mid", ".midi"), "picture": (".png",), "wav": (".wav",)}
 """The kinds of files that are written, each with the suffixes of its name."""
+_FILE_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,7}")
 
 
 def output_kind(option: str, path: Path) -> str:
@@ -147,7 +149,7 @@ def output_kind(option: str, path: Path) -> str:
     for kind, suffixes in kinds.items():
         if suffix in suffixes:
             return kind
-    if suffix:
+    if _FILE_SUFFIX.fullmatch(suffix):  # in `take 1.5` the dot belongs to the name
         names = ", ".join(name for suffixes in kinds.values() for name in suffixes)
         raise UsageError(f"--{option} {path}: its name says {suffix}; this can be {names}")
     return option
