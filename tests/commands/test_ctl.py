@@ -63,7 +63,12 @@ def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> Non
         assert ctl("mute", "on") == "mute on\n"
         assert "play.gate is" in ctl("preset", "bebop")
         assert "play.temperature is 1.0" in ctl("reload")
-        assert ctl("panic") == ctl("tap") == ""
+        assert ctl("panic") == "every note is silenced; the music goes on\n"
+        assert ctl("tap") == "the tempo is 240 bpm; tap again on the next beat\n"
+        assert ctl("stop").startswith("stops in bar ")
+        assert ctl("start") == "starts the chart from the top, at 240 bpm\n"
+        assert "last phrase" in ctl("again")
+        assert ctl("stop", "--json") == "null\n"
         ctl("set", "log.level", "error")
         daemon.wait_for("log.level is error")
         assert daemon.stop(signal.SIGTERM) == 0

@@ -21,7 +21,7 @@ from sideman_models.text import printable
 
 _KEYS = [("?", "keys"), ("q", "quit"), *((each.key, each.name) for each in ACTIONS.values() if each.key)]
 _MORE_KEYS = [
-    *((str(number), f"mode {name}") for number, name in enumerate(MODE_NAMES, 1)),
+    (f"1-{len(MODE_NAMES)}", f"mode {', '.join(MODE_NAMES)}"),
     ("up, down", "choose a setting"),
     ("left, right, - or +", "turn it"),
     (":", "type any request, as after `sideman ctl`: set play.range C4-C6, preset bebop, chart waltz"),
@@ -107,9 +107,10 @@ def draw_screen(state: WatchState, second: float, width: int, height: int, glyph
         lines.append(_legend_line(width, glyphs))
     body = height - len(lines) - len(footer)
     if body >= 3:
-        across = width - SETTINGS_WIDTH - 1 if width >= SETTINGS_WIDTH + 45 else width
-        roll = [_roll_line(label, cells, glyphs) for label, cells in draw_roll(state, beat or 0.0, across, body)]
-        roll = key_lines(body) if state.shows_keys else roll
+        has_settings = width >= SETTINGS_WIDTH + 45 and not state.shows_keys
+        across = width - SETTINGS_WIDTH - 1 if has_settings else width
+        rows = draw_roll(state, beat or 0.0, across, body)
+        roll = key_lines(body) if state.shows_keys else [_roll_line(*row, glyphs) for row in rows]
         first = max(0, SETTING_NAMES.index(state.selected) + 1 - body) if state.selected in _SETTINGS else 0
         for line, name in zip(roll, SETTING_NAMES[first:] if across < width else (), strict=False):
             line.truncate(across, overflow="crop", pad=True)
