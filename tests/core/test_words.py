@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.chart.text import parse_changes
-from sideman.core.events import NoteOff, NoteOn, Report
+from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, Report
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.words import LINE_LENGTH, BarLine, BarWords, closing_words, opening_lines
 from sideman_models.music.harmony import pitch_name
@@ -61,6 +61,7 @@ def test_both_players_and_the_turns_are_in_the_log() -> None:
 def test_a_player_alone_has_lines_too() -> None:
     """Guards against: mode off, in which nothing is said of what the player plays."""
     made = performance(play__mode="off", midi__transpose=-2)
+    inputs: list[tuple[float, MidiEvent | Command]]
     inputs = [(0.0, NoteOn(60, 80, 1)), (0.3, NoteOff(60, 1)), (5.0, NoteOn(62, 80, 1)), (5.2, NoteOff(62, 1))]
     recorder, _ = play_on_fake_clock(made.make_engine(0.0, beats=16.0), 100.0, inputs)
     lines = said(recorder.reports, BarWords("off", -2, coming=False))
@@ -72,7 +73,7 @@ def test_the_opening_says_what_is_played_as_the_player_reads_it() -> None:
     """Guards against: a start that names keys of the configuration, or another key than `check`."""
     chart = parse_changes("title: Blue\nkey: F\n| F7 | Bb7 |", COMMON_TIME, "x")
     given = settings(play__mode="trade", play__rate="eighth", play__comp="bass", midi__transpose=-2)
-    said = " ".join(opening_lines(chart, given))
+    said = "; ".join(opening_lines(chart, given))
     assert said == ("Blue in G, 2 bars of 4/4, 120 bpm; sideman takes turns with you, 4 bars each: eighths, with bass")
     assert all(len(line) <= LINE_LENGTH for line in opening_lines(chart, given))
 

@@ -47,12 +47,13 @@ def tune_words(chart: Chart, settings: Settings) -> str:
     """Return the tune and its key as the player reads it, its length, its meters and the tempo."""
     shown, tempo = chart.shown(settings.midi.transpose), settings.tempo
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
-    title = shown.info.title or "untitled"
     key = f"in {shown.info.key}" if shown.info.key else f"from {shown.chord_at(0.0).text}"
     pulse = f"{tempo.bpm:g} bpm" if tempo.source == "internal" else f"the tempo of {tempo.source}"
     choruses = settings.chart.choruses
     rounds = "" if choruses is None else ", 1 chorus" if choruses == 1 else f", {choruses} choruses"
-    return f"{title} {key}, {count_noun(len(chart.bars), 'bar')} of {meters}, {pulse}{rounds}"
+    length = f"{count_noun(len(chart.bars), 'bar')} of {meters}"
+    tune = f"{shown.info.title} {key}, {length}" if shown.info.title else f"{length} {key}"
+    return f"{tune}, {pulse}{rounds}"
 
 
 def play_words(settings: Settings) -> str:
@@ -65,8 +66,10 @@ def play_words(settings: Settings) -> str:
 
 
 def opening_lines(chart: Chart, settings: Settings) -> list[str]:
-    """Return what is played, for the start of the log: one line, or more where they would be too long."""
-    return textwrap.wrap(f"{tune_words(chart, settings)}; {play_words(settings)}", LINE_LENGTH)
+    """Return what is played, for the start of the log: one line, or more where it would be too long."""
+    tune, play = tune_words(chart, settings), play_words(settings)
+    lines = [f"{tune}; {play}"] if len(tune) + len(play) + 2 <= LINE_LENGTH else [tune, play]
+    return [folded for line in lines for folded in textwrap.wrap(line, LINE_LENGTH)]
 
 
 def closing_words(snapshot: Snapshot) -> str:
