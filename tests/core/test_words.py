@@ -83,4 +83,4 @@ def test_the_end_says_how_to_hear_it_again() -> None:
     engine = performance(play__seed=7).make_engine(0.0, beats=8.0)
     assert closing_words(engine.snapshot(0.0)) == "the end: not a note was played"
     play_on_fake_clock(engine, 100.0, [])
-    assert closing_words(engine.snapshot(4.0)).endswith(" notes by sideman, 0 by you; --seed 7")
+    assert closing_words(engine.snapshot(4.0)).endswith(" notes by sideman, 0 by you; --seed 7 plays the same again")

@@ -77,7 +77,7 @@ def closing_words(snapshot: Snapshot) -> str:
     if not snapshot.played_notes and not snapshot.heard_notes:
         return "the end: not a note was played"
     notes = f"{count_noun(snapshot.played_notes, 'note')} by sideman, {snapshot.heard_notes} by you"
-    return f"the end, in bar {snapshot.bar}: {notes}; --seed {snapshot.seed}"
+    return f"the end: {notes}; --seed {snapshot.seed} plays the same again"
 
 
 class BarLine(Struct):
