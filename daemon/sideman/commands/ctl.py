@@ -240,7 +240,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
     lines = {
         "mode": f"{answer['mode']}, {answer.get('waiting') or answer['doing']}",
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
-        "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
+        "next": "" if coming is None else f"{_note(answer)} on beat {coming['beat']:g} ({coming['value']})",
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
         "ports": answer["ports"],
@@ -249,6 +249,15 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "sideman": f"{answer['version']}, '{answer['name']}', up {minutes // 60}:{minutes % 60:02}:{second:02}",
     }
     return "\n".join(f"{name:8} {printable(text)}" for name, text in lines.items() if text)
+
+
+def _note(status: Mapping[str, Any]) -> str:
+    """The next note as the player reads it."""
+    from sideman_models.music.harmony import pitch_name
+
+    pitch = status["coming"]["pitch"]
+    shown = -1 if pitch is None else pitch - status["settings"].get("midi.transpose", 0)
+    return "rest" if pitch is None else pitch_name(shown) if 0 <= shown <= 127 else str(shown)
 
 
 def _format_settings(answer: Mapping[str, Any]) -> str:

@@ -61,6 +61,7 @@ from sideman.service.systemd import check_network
 from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
+from sideman_models.text import count_noun
 
 if TYPE_CHECKING:
     from sideman.midi.jack_transport import JackTransport  # loaded only to follow JACK's transport
@@ -319,7 +320,8 @@ class Service:
             if not thread.is_alive():
                 self._crash_marker.clear()
         if player.engine.late_notes:
-            _log.info("%d notes came too late and were left out", player.engine.late_notes)
+            late = count_noun(player.engine.late_notes, "note")
+            _log.info("%s came too late and %s left out", late, "was" if player.engine.late_notes == 1 else "were")
         _log.info("%s", closing_words(player.snapshot))
 
     def _handle_signal(self, number: int) -> None:
