@@ -155,6 +155,12 @@ def output_kind(option: str, path: Path) -> str:
     return option
 
 
+def check_midi_name(path: Path | None) -> None:
+    """Raises UsageError if the `path` of --out, where only a MIDI file is written, says something else."""
+    if path is not None and output_kind("out", path) != "out":
+        raise UsageError(f"--out {path}: its name says {path.suffix}; this is a MIDI file, .mid")
+
+
 def check_out_folder(folder: Path, marker: str, kind: str) -> None:
     """Raises UsageError if something else than `kind`, which has a file `marker`, is at the place for the output."""
     if folder.exists() and not (folder / marker).is_file():

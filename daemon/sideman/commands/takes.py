@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_settings_options, load_settings, output_kind, print_list
+from sideman.commands.common import add_settings_options, check_midi_name, load_settings, output_kind, print_list
 from sideman.core import events
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
@@ -291,6 +291,7 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
+    check_midi_name(args.out)
     with _open_journal(folder, args.name) as journal:
         midi = TakeMidiFile(journal.header)
         engine = engine_at_start(journal.header, performance_of(journal.header))
