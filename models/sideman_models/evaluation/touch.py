@@ -2,7 +2,7 @@
 """What recorded players do with loudness and time beside what the readouts of a network say; see `network.readout`.
 
 Loudness is in decibels above the mean of its solo, because every recording has a level of its own, and is clipped to
-15 dB. Delay is in beats after the place where the note would sound in the swing of its solo. A player's mean lateness
+15 dB. Delay is in seconds after the place where the note would sound in the swing of its solo. A player's mean lateness
 cannot be known ahead: placement is *explained* by the share of the variance of the delays around the mean of their solo
 for which the readout accounts.
 """
@@ -86,9 +86,9 @@ def _notes_of_piece(
             else float(np.clip(note.loudness - usual, -MAX_LOUDNESS_DB, MAX_LOUDNESS_DB))
         )
         tick = place.tick_in_bar % TICKS_PER_QUARTER
-        delay = np.nan if note.delay is None else note.delay + tick / TICKS_PER_QUARTER - swung_beat(tick, swing)
+        beats = np.nan if note.delay is None else note.delay + tick / TICKS_PER_QUARTER - swung_beat(tick, swing)
         step = 0 if place.previous_pitch is None else note.pitch - place.previous_pitch
-        yield np.concatenate((state.a, facts)), (loudness, delay, ruled_accent(tick, step))
+        yield np.concatenate((state.a, facts)), (loudness, beats * 60.0 / bpm, ruled_accent(tick, step))
         last_loudness = 0.0 if note.loudness is None else loudness
 
 

@@ -4,7 +4,7 @@
 A bundle may have two, each with one hidden layer:
 
 - `touch`: how much louder the note is than the player's usual, in decibels,
-- `placement`: how much later than its swung place it is, in beats.
+- `placement`: how much later than its swung place it is, in seconds.
 
     x = the hidden state a from which the value was chosen, then the facts of the note (see `NoteFacts`)
     y = tanh(x K + b) v + v0

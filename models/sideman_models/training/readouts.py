@@ -62,6 +62,8 @@ def refit(bundle: Bundle, corpus: Corpus, command: str, pictures: Sequence[tuple
             f"nothing to fit touch and placement on: fewer than {MIN_NOTES} notes have a loudness (`loud_median`) or a"
             " delay (`onset_s` of notes and beats)"
         )
+    if "trained_on" not in fitted.facts:  # it was imported: it is not known how it was trained
+        return fitted
     return replace(fitted, card=model_card(fitted, fitted.facts, pictures))
 
 

@@ -25,6 +25,9 @@ from sideman_models.network.readout import NoteFacts, note_facts, ruled_accent
 
 EARLY_S = 0.015
 """The longest time by which a note that is not on a beat may come before its place on the grid."""
+LATE_S = 0.04
+"""The latest that a note is placed with `play.placement` 1. At slow tempos, of which the database has few solos, the
+readout goes beyond what players do."""
 AUTO_FOLLOW = 0.5
 """`play.follow` for a bundle that has learned touch."""
 _VELOCITY_PER_DB = 3.0
@@ -92,8 +95,8 @@ class Touch:
             loudness = max(-_MAX_LOUDNESS_DB, min(_MAX_LOUDNESS_DB, loudness))
             accent = ruled * max(0.0, 1.0 - settings.touch) + settings.touch * _VELOCITY_PER_DB * loudness
         if placement is not None:
-            delay = settings.placement * placement.read(a, facts)
-            delay = max(-self.early_s(settings, place.tick_in_bar) * note.bpm / 60.0, delay)
+            seconds = settings.placement * min(LATE_S, placement.read(a, facts))
+            delay = max(-self.early_s(settings, place.tick_in_bar), seconds) * note.bpm / 60.0
         return Touched(_velocity(level + accent), delay, loudness)
 
     def _level(self, settings: PlaySettings) -> float:
