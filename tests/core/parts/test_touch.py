@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import BarPlayed, Command, MidiEvent, NoteOff, NoteOn, NotePlayed
+from sideman.core.events import BarPlayed, Command, EventSent, MidiEvent, NoteOff, NoteOn, NotePlayed
 from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.touch import EARLY_S
 from sideman.playing.assembly import resumed_engine, state_of
@@ -37,7 +37,7 @@ def played(engine: Engine) -> list[tuple[int, NotePlayed]]:
     return list(zip(ticks, notes, strict=False))  # without those of the last bar
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 5), RATES, st.floats(60, 300), st.floats(0.5, 0.75), st.sampled_from([0.5, 1.0, 2.0]))
 def test_a_placed_note_keeps_to_its_own_tick(seed: int, rate: str, bpm: float, swing: float, placement: float) -> None:
     """Guards against: notes that change their order, cross a bar line, come early on a beat, or are lost as late."""
@@ -111,7 +111,7 @@ def test_it_plays_softer_when_you_do(bundle: Bundle, follow: float | None, follo
     assert (soft < loud - 15) if follows else soft == loud
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     st.lists(st.tuples(st.floats(0, 6), st.integers(40, 80), st.integers(1, 127)), max_size=12),
     st.sampled_from([0.0, 0.001, 0.04]), st.sampled_from(["eighth", "phrase"]),
@@ -120,11 +120,11 @@ def test_a_take_with_touch_replays_the_same(heard: list[tuple[float, int, int]],
     """Guards against: a take whose replay is not what was played, or whose notes lose their places."""
     made = performance(touched_bundle(), play__rate=rate, takes__record=True)
     arrivals = [(at, NoteOn(pitch, velocity, 1)) for at, pitch, velocity in sorted(heard)]
-    header, reports, output = perform_with_reports(made, arrivals, 8.0, lambda: sleep)
+    header, reports, _ = perform_with_reports(made, arrivals, 8.0, lambda: sleep)
     with tempfile.TemporaryDirectory() as folder:
         result = replay_take(recorded_take(Path(folder), header, reports), made)
     assert not result.difference
-    assert result.same_events == len(output.sent)
+    assert result.same_events == sum(isinstance(report, EventSent) for report in reports)
 
 
 @given(st.lists(st.tuples(st.floats(0.05, 3.9), st.integers(40, 80)), max_size=8))
@@ -155,10 +155,14 @@ def test_the_state_of_touch_survives() -> None:
     kept = engine.improviser.touch.memory
     assert kept.heard_velocity == 40
     assert kept.last_loudness
-    assert resumed_engine(made, state_of(made, engine.memory()), 0.0).improviser.touch.memory == kept
+    resumed = resumed_engine(made, state_of(engine.memory(), made), 0.0)  # it has played on to the next bar line
+    assert resumed.improviser.touch.memory.heard_velocity == 40
     saved = engine.improviser.export_state(48)
     later = made.make_engine(0.0).improviser
     later.restore_state(saved, 48)
+    assert later.touch.memory == kept
+    later = made.make_engine(0.0).improviser
+    later.recall(engine.improviser.memory())
     assert later.touch.memory == kept
     for broken in ({"last_loudness": 1e9}, {"heard_velocity": "loud"}, 3):
         with pytest.raises(ValueError, match="touch"):
