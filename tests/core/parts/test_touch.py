@@ -101,7 +101,7 @@ def test_it_plays_softer_when_you_do(bundle: Bundle, follow: float | None, follo
     """Guards against: a solo that drowns a soft player, and one that follows although nobody has asked for it."""
 
     def mean_velocity(velocity: int) -> float:
-        keys = {} if follow is None else {"play__follow": follow}
+        keys: dict[str, Any] = {} if follow is None else {"play__follow": follow}
         engine = performance(bundle, play__mode="trade", play__trade_bars=1, **keys).make_engine(0.0, beats=32.0)
         arrivals = player_notes(velocity, (bar * 2.0 + beat * 0.5 for bar in (0, 2, 4, 6) for beat in range(3)))
         _, reports, _ = perform_with_reports(performance(bundle), arrivals, 17.0, engine=engine)
