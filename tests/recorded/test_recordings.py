@@ -36,6 +36,12 @@ from support.recordings import (
 KINDS = (BarStarted, BarPlayed, NoteHeard)
 
 
+@pytest.fixture(autouse=True)
+def _network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The takes were played by the default network of that version, which has neither touch nor placement."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(RECORDED))
+
+
 @pytest.mark.parametrize("name", [*SCENES, *BY_THE_DAEMON])
 def test_a_recorded_take_plays_the_same_events(name: str, tmp_path: Path) -> None:
     """Guards against a change of the code that changes the music, or that makes old takes unplayable."""

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
@@ -22,6 +23,7 @@ from sideman_models.music.context import FEATURES, ContextFeatures, RowIndices
 from sideman_models.music.values import IntervalRange, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import Flags, Floats, LstmState, Network, NumpyNetwork, Weights
+from sideman_models.network.readout import N_FACTS, Readout
 
 UNITS = 16
 CHANGES = "| Dm7 | G7 | Cmaj7 | A7alt |"
@@ -52,6 +54,21 @@ def modern_bundle() -> Bundle:
     context = ContextFeatures(list(FEATURES))
     weights = random_weights(len(vocabulary), context.n_rows, UNITS, penalty=4.0)
     return Bundle("modern", vocabulary, context, weights=weights, fingerprint="modern")
+
+
+def random_readout(units: int, scale: float, seed: int) -> Readout:
+    """A readout of a network of `units` units, whose results are mostly as large as `scale`."""
+    rng = np.random.default_rng(seed)
+    kernel, output = rng.normal(0, 0.5, (units + N_FACTS, 4)), rng.normal(0, scale, 4)
+    arrays = kernel, rng.normal(0, 0.5, 4), output, rng.normal(0, scale / 2, 1)
+    return Readout(*(array.astype(np.float32) for array in arrays))
+
+
+@cache
+def touched_bundle(seed: int = 1, delay_s: float = 0.03) -> Bundle:
+    """The modern bundle with random touch and placement."""
+    touch, placement = random_readout(UNITS, 3.0, seed), random_readout(UNITS, delay_s, seed + 1)
+    return replace(modern_bundle(), touch=touch, placement=placement)
 
 
 @cache

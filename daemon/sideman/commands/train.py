@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 
 _MODERN_ONLY = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
-    "resume": False, "values_only": False, "deterministic": True,
+    "resume": False, "values_only": False, "touch_only": False, "deterministic": True,
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
 """The options that --classic excludes, with their defaults."""
+_TRAINING_ONLY = ("units", "epochs", "rate", "dropout", "patience", "validation", "licence", "resume", "values_only")
+"""The options that --touch-only excludes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("training")
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
+    touch = "keep the network of --from, and only fit its touch and placement again"
+    group.add_argument("--touch-only", action="store_true", help=touch)
     group.add_argument("--values-only", action="store_true", help="train without the context of chords and meter")
     group.add_argument("--resume", action="store_true", help="continue a training that was interrupted")
     same = "the same command makes the same bundle; some GPUs are faster without it"
@@ -92,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     package. If the bundle cannot be written (CannotCreate, DiskError), an older bundle is still there.
     """
     _check(args)
-    (_train_classic if args.classic else _train)(args)
+    (_train_classic if args.classic else _refit if args.touch_only else _train)(args)
     return 0
 
 
@@ -169,6 +173,29 @@ def _train(args: argparse.Namespace) -> None:
         delete(unfinished)
     elif unfinished.exists():
         print(f"{unfinished}: to continue, give the same command with --resume")
+
+
+def _refit(args: argparse.Namespace) -> None:
+    """Fit touch and placement again; the network, its facts and its pictures stay as they are."""
+    if args.base is None:
+        raise UsageError("--touch-only needs the network whose touch is to be fitted: --from BUNDLE")
+    if given := [name for name in _TRAINING_ONLY if getattr(args, name)]:
+        raise UsageError(f"--touch-only trains no network: --{given[0].replace('_', '-')} does not go with it")
+    base, corpus = load_bundle(args.base), read_music(args.files, args)
+    if base.classic or base.path is None:
+        raise UsageError(f"--touch-only: {base.name} is a classic network, which has no touch")
+    _try_to_write(args.out)
+    from sideman.render.render import PICTURES
+
+    with silence_stderr():
+        from sideman_models.training.readouts import refit
+    pictures = {path.name: path.read_bytes() for name, _ in PICTURES if (path := base.path / name).is_file()}
+    base = replace(base, name=printable(args.name or args.out.resolve().name))
+    shown = [each for each in PICTURES if each[0] in pictures]
+    bundle = refit(base, corpus, _command_line(args), shown, args.seed)
+    with explain_write_errors(args.out):
+        save_bundle(bundle, args.out, pictures)
+    print(f"{args.out}: written, with {' and '.join(bundle.readouts)}")
 
 
 def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
@@ -255,6 +282,7 @@ def _command_line(args: argparse.Namespace) -> str:
     words += ["--unrolled"] if args.unrolled else []
     words += ["--from", Path(args.base).name] if args.base else []
     words += ["--feels", args.feels] if args.feels != "swing" else []
+    words += ["--touch-only"] if args.touch_only else []
     words += ["--values-only"] if args.values_only else []
     names = ("name", "licence", "units", "epochs", "seed", "rate", "patience", "validation")
     options: dict[str, Any] = {name: getattr(args, name) for name in names}

@@ -205,7 +205,7 @@ class Engine:
             state_until=None if self._state_until is None else self._state_until - top,
             held_chord=self.chart.held_chord_at(sounding),
             next_choice=choice,
-            next_choice_beat=math.nan if choice is None else self._soloist.sounding_beat(choice.tick) - top,
+            next_choice_beat=math.nan if choice is None else self._soloist.next_beat() - top,
             seed=self.improviser.random_source.seed,
             late_notes=self.late_notes,
             heard_notes=self.listening.heard_notes,

@@ -219,6 +219,7 @@ class Choice(Message, frozen=True):
     """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`.
 
     `index` is the value's place in the vocabulary. It is None for a rest that was played because no value was allowed.
+    `delay` and `loudness` are those of `parts.touch`; a journal holds what came of them: the beat and the velocity.
     """
 
     tick: int
@@ -227,6 +228,8 @@ class Choice(Message, frozen=True):
     value: Value
     pitch: Pitch | None
     velocity: DataByte
+    delay: float = 0.0
+    loudness: float = 0.0
 
 
 class BarPlayed(Message, frozen=True):

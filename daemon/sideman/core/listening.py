@@ -76,6 +76,7 @@ class Listening:
             if isinstance(event, ControlChange):
                 continue
             if isinstance(event, NoteOn):
+                self._improviser.touch.player_struck(event.velocity)
                 self.heard_notes += 1
                 self._turns.activity.note_on(tick)
             else:
@@ -84,7 +85,7 @@ class Listening:
 
     def is_too_near(self, tick: int, second: float) -> bool:
         """Whether there is no time left at `second` to choose again for the onset at `tick`."""
-        return self._timeline.second_at(self._soloist.sounding_beat(tick)) - second < TAKE_BACK_S
+        return self._timeline.second_at(self._soloist.earliest_beat(tick)) - second < TAKE_BACK_S
 
     def reconsider(self, second: float) -> None:
         """Let what came in at `second` count for the next choice, unless that is too near."""

@@ -16,7 +16,8 @@ from msgspec import Struct
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.positions import next_multiple, tick_at
 from sideman.core.settings.live import LiveSettings
-from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
+from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
+from sideman_models.music.swing import swung_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 

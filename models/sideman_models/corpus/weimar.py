@@ -16,6 +16,10 @@ name the columns of its `notes` and `beats`. These rules say what is read, and w
 - Bars are four beats apart, whatever they contain: a bar of three beats leaves a gap, the notes of a fifth beat are
   dropped, and all other bars stay aligned. If each beat was counted as a bar of its own, four of them make a bar, and
   the first beat of bar 1 is a downbeat.
+- The loudness of a note is its `loud_median`. Its delay is the time from its written place to its onset in beats: the
+  written place lies between the onset of its beat and that of the next, as transcribed, in a straight beat. A note a
+  quarter of a beat or more from there was not meant for this place, so its delay is not known. Both are for touch and
+  placement; where the database has no such columns, they are not known.
 - Beats marked NC have no chord, as in live playing. The same holds for a symbol that cannot be read; the facts of the
   corpus list these symbols.
 """
@@ -26,6 +30,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -48,6 +53,7 @@ WEIMAR_CITATION = (
 DATABASE_SUFFIXES = (".jsonl", ".jsonl.gz")
 """The suffixes of database files."""
 
+_MAX_DELAY_BEATS = 0.25
 T = TypeVar("T")
 _Bar = Annotated[int, Meta(ge=-100_000, le=100_000)]
 _Pitch = Annotated[int, Meta(ge=0, le=127)]
@@ -102,9 +108,10 @@ class _BeatRow(msgspec.Struct, frozen=True):
     beat: int
     period: int
     chord: str
+    onset_s: Annotated[float, Meta(gt=-1e6, lt=1e6)] | None = None
 
 
-class _BassBeatRow(_BeatRow, frozen=True):
+class _BassBeatRow(_BeatRow, frozen=True, kw_only=True):
     """The same row with the pitch of the bass, if it could be heard."""
 
     bass_midi: _Pitch | None
@@ -122,6 +129,7 @@ class _NoteRow(msgspec.Struct, frozen=True):
     beat_duration_s: Annotated[float, Meta(gt=0, lt=1e6)]
     midi_pitch: _Pitch
     phrase_begin: int
+    loud_median: Annotated[float, Meta(gt=-1e3, lt=1e3)] | None = None
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -162,9 +170,11 @@ class _Record(msgspec.Struct, frozen=True):
             if (beat := grid.beat_number(note)) is not None:
                 on_grid.append((TICKS_PER_QUARTER * (beat + (note.tatum - 1) / note.division), note))
         on_grid.sort(key=lambda one: one[0])
-        placed = tuple(_notes_with_ends(on_grid))
+        starts = {(beat.bar, beat.beat): beat.onset_s for beat in beats if beat.onset_s is not None}
+        placed = tuple(_notes_with_ends(on_grid, starts))
         title, performer = printable(self.title), printable(self.performer)
-        return Solo(title, performer, placed, chords, BAR_TICKS, len(notes) - len(placed), unread, other_feel)
+        unplaced, bpm = len(notes) - len(placed), 60.0 / median(note.beat_duration_s for note in notes)
+        return Solo(title, performer, placed, chords, BAR_TICKS, unplaced, unread, other_feel, bpm)
 
     def bass_line(self) -> list[tuple[int, int]]:
         """Return (beat from the top, pitch) for each beat whose bass is known."""
@@ -195,15 +205,22 @@ class _BeatGrid:
         return (row.bar - 1) * self._bar_beats + row.beat - 1 - self._first_beat
 
 
-def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineNote]:
-    """Yield the notes with their ends, from rows with their onsets in order."""
+def _notes_with_ends(
+    placed: Sequence[tuple[float, _NoteRow]], beat_starts: Mapping[tuple[int, int], float]
+) -> Iterator[LineNote]:
+    """Yield the notes with their ends, from rows with their onsets in order; `beat_starts` in seconds by bar, beat."""
     for (onset, note), after in zip(placed, [*placed[1:], None], strict=True):
         if after is None:
             end = onset + TICKS_PER_QUARTER * note.duration_s / note.beat_duration_s
         else:
             silence = after[1].onset_s - note.onset_s - note.duration_s
             end = after[0] - TICKS_PER_QUARTER * max(0.0, silence) / note.beat_duration_s
-        yield LineNote(onset, max(onset, end), note.midi_pitch, bool(note.phrase_begin))
+        delay = None
+        if (start := beat_starts.get((note.bar, note.beat))) is not None:
+            beats = (note.onset_s - start) / note.beat_duration_s - (note.tatum - 1) / note.division
+            delay = beats if abs(beats) < _MAX_DELAY_BEATS else None
+        phrase_begin = bool(note.phrase_begin)
+        yield LineNote(onset, max(onset, end), note.midi_pitch, phrase_begin, note.loud_median, delay)
 
 
 def _chord_grid(symbols: Mapping[int, str]) -> tuple[ChordGrid, tuple[str, ...]]:

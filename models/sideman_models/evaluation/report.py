@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 from msgspec.structs import replace
 
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
 from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
 from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances, share
+from sideman_models.evaluation.touch import TouchFigures, touch_figures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -128,6 +129,7 @@ class EvaluationReport(Struct, frozen=True):
     shared_runs: Sequence[SharedRuns] = ()
     missing_parts: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    touch: TouchFigures | None = None
 
     @property
     def chance_bits(self) -> float:
@@ -169,6 +171,7 @@ class EvaluationReport(Struct, frozen=True):
                 for one in self.statistics
             },
             "verbatim": [one.as_json() for one in self.shared_runs],
+            "touch": None if self.touch is None else to_builtins(self.touch),
             "absent": dict(self.missing_parts),
             "remarks": list(self.remarks),
         }
@@ -206,6 +209,7 @@ def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piec
         bundle.name, len(bundle.vocabulary), evaluation, intervals,
         measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else [],
         shared_runs=list(_shared_runs(REAL, pieces, training)), missing_parts=missing_parts, remarks=remarks,
+        touch=touch_figures(bundle, pieces),
     )  # fmt: skip
 
 

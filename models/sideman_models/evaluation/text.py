@@ -16,6 +16,7 @@ from sideman_models.evaluation.report import (
     EvaluationReport,
 )
 from sideman_models.evaluation.statistics import HALF_SPLITS, Outcome, share
+from sideman_models.evaluation.touch import touch_lines
 
 _WIDTH = 46
 _SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
@@ -29,7 +30,13 @@ _SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
 
 def report_text(report: EvaluationReport) -> str:
     """Return the whole report as text."""
-    parts = (_music_lines(report), _bits_lines(report), _statistics_lines(report), _copying_lines(report))
+    parts = (
+        _music_lines(report),
+        _bits_lines(report),
+        _touch_lines(report),
+        _statistics_lines(report),
+        _copying_lines(report),
+    )
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
 
@@ -63,6 +70,11 @@ def _bits_lines(report: EvaluationReport) -> Iterator[str]:
     yield _bits_line(f"chance, {report.vocabulary_size} values", report.chance_bits, saving)
     if "ngrams" in report.missing_parts:
         yield f"  no n-grams: {report.missing_parts['ngrams']}"
+
+
+def _touch_lines(report: EvaluationReport) -> Iterator[str]:
+    if report.touch is not None:
+        yield from touch_lines(report.touch)
 
 
 def _wrapped(words: str) -> list[str]:

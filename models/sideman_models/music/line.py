@@ -274,22 +274,37 @@ def _recalled(memory: PendingMemory) -> _PendingValue:
 
 
 class LineNote(Struct, frozen=True):
-    """A note: onset and end in ticks from the top, MIDI pitch, and whether it opens a phrase (None: see `add_note`)."""
+    """A note: onset and end in ticks from the top, MIDI pitch, and whether it opens a phrase (None: see `add_note`).
+
+    `loudness` in decibels and `delay` in beats are those of a recorded player, None if they are not known. The delay is
+    that from the written place in a straight beat: a swung eighth has one, too.
+    """
 
     onset: float
     end: float
     pitch: int
     starts_phrase: bool | None = None
+    loudness: float | None = None
+    delay: float | None = None
 
 
-def notes_to_values(notes: Iterable[LineNote], changes: ChordChanges, bars: Bars) -> tuple[list[LineValue], int]:
-    """Return the values of a whole line, `notes` in order of onset, and the number of notes that were dropped."""
+def notes_to_values(
+    notes: Iterable[LineNote], changes: ChordChanges, bars: Bars
+) -> tuple[list[LineValue], list[LineNote]]:
+    """Return the values of a whole line, `notes` in order of onset, and the notes that have a value: not dropped."""
     line = MelodicLine(changes, bars)
     written: list[LineValue] = []
-    end = 0.0
+    kept: list[LineNote] = []
+    before: LineNote | None = None
+
+    def add(finished: list[LineValue]) -> None:
+        written.extend(finished)
+        if before is not None and finished and finished[0].pitch is not None:  # rests come after the note
+            kept.append(before)
+
     for note in notes:
-        written += line.add_note(note.onset, note.pitch, starts_phrase=note.starts_phrase)
+        add(line.add_note(note.onset, note.pitch, starts_phrase=note.starts_phrase))
         line.release(note.end)
-        end = note.end
-    written += line.finish(end)
-    return written, line.dropped_notes
+        before = note
+    add(line.finish(0.0 if before is None else before.end))
+    return written, kept

@@ -57,7 +57,7 @@ class Solo(Struct, frozen=True):
 
     `unplaced_notes` counts notes that have no place in the meter; `unread_chords` holds the chord symbols that could
     not be read. `other_feel` marks music of another feel than swing: it is used for training, and never to measure a
-    network.
+    network. `bpm` is the tempo at which it was played, None if that is not known.
     """
 
     title: str
@@ -68,12 +68,14 @@ class Solo(Struct, frozen=True):
     unplaced_notes: int = 0
     unread_chords: tuple[str, ...] = ()
     other_feel: bool = False
+    bpm: float | None = None
 
 
 class Piece(Struct, frozen=True):
     """A line of T values. If it comes from a solo, it has the place and pitch (None: a rest) of each, and the `solo`.
 
-    `source_notes` is the number of notes in the source, of which `dropped_notes` have no value.
+    `source_notes` is the number of notes in the source, of which `dropped_notes` have no value. `notes` are those of a
+    solo that have one, in order.
     """
 
     title: str
@@ -84,6 +86,7 @@ class Piece(Struct, frozen=True):
     source_notes: int = 0
     dropped_notes: int = 0
     solo: Solo | None = None
+    notes: tuple[LineNote, ...] = ()
 
     @property
     def other_feel(self) -> bool:
@@ -93,8 +96,8 @@ class Piece(Struct, frozen=True):
 
 def solo_to_piece(solo: Solo) -> Piece:
     """Return the solo as values."""
-    written, dropped = notes_to_values(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
+    written, kept = notes_to_values(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
     values, places = tuple(one.value for one in written), tuple(one.place for one in written)
     pitches, unplaced = tuple(one.pitch for one in written), solo.unplaced_notes
-    notes = len(solo.notes) + unplaced
-    return Piece(solo.title, solo.performer, values, places, pitches, notes, dropped + unplaced, solo)
+    notes, dropped = len(solo.notes) + unplaced, len(solo.notes) - len(kept) + unplaced
+    return Piece(solo.title, solo.performer, values, places, pitches, notes, dropped, solo, tuple(kept))

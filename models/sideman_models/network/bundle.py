@@ -21,6 +21,14 @@ from sideman_models.limits import DESCRIPTION
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary, parse_value
 from sideman_models.network.lstm import Floats, Weights
+from sideman_models.network.readout import (
+    READOUTS,
+    Readout,
+    check_readouts,
+    describe_readouts,
+    readout_array_names,
+    readout_arrays,
+)
 from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes, existing_folder
 from sideman_models.text import printable, sha256_of_lines
 
@@ -42,7 +50,7 @@ class BundleInfo(Struct, frozen=True):
 
     `facts` describes the corpus, the training and the figures, as plain JSON. It is shown, but what plays does not
     depend on it. `card` is the text of `CARD.md`. Only a loaded bundle has a `path` and a `fingerprint`, the sha256 of
-    its weights file.
+    its weights file. `touch` and `placement` say how the notes are played, see `readout`; a bundle may lack them.
     """
 
     name: str
@@ -52,6 +60,13 @@ class BundleInfo(Struct, frozen=True):
     card: str = ""
     path: Path | None = None
     fingerprint: str = ""
+    touch: Readout | None = None
+    placement: Readout | None = None
+
+    @property
+    def readouts(self) -> dict[str, Readout]:
+        """The readouts that the bundle has, by name."""
+        return {name: one for name in READOUTS if (one := getattr(self, name)) is not None}
 
     @property
     def classic(self) -> bool:
@@ -117,7 +132,9 @@ def load_bundle(name: str) -> Bundle:
 
 
 def _load(path: Path) -> Bundle:
-    description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
+    description, arrays, card = _FORMAT.read(
+        path, _ARRAY_NAMES, lambda found: readout_array_names(path / VALUES_FILE, found)
+    )
     facts = description.get("facts", {})
     if not isinstance(facts, dict):
         raise BundleError(f"{path / VALUES_FILE}: facts: not a mapping")
@@ -126,11 +143,12 @@ def _load(path: Path) -> Bundle:
     check_weight_arrays(path / WEIGHTS_FILE, arrays, len(vocabulary), context.n_rows)
     kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAY_NAMES)
     weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
+    readouts = check_readouts(path / WEIGHTS_FILE, arrays, description, weights.n_a)
     for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
         if description.get(key) != actual:
             raise BundleError(f"{path / VALUES_FILE}: {key}: {description.get(key)!r}, but the bundle has {actual!r}")
     own_name, fingerprint = printable(path.resolve().name), description["weights_sha256"]
-    return Bundle(own_name, vocabulary, context, facts, card, path, fingerprint, weights=weights)
+    return Bundle(own_name, vocabulary, context, facts, card, path, fingerprint, weights=weights, **readouts)
 
 
 def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
@@ -145,10 +163,12 @@ def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None =
         "values_sha256": sha256_of_lines(texts),
         "units": bundle.weights.n_a,
         "context": [{"feature": name, "rows": FEATURES[name].row_count} for name in bundle.context.names],
+        **({"readouts": describe_readouts(bundle.readouts)} if bundle.readouts else {}),
         "facts": dict(bundle.facts),
         "values": texts,
     }
-    _FORMAT.write(path, description, weight_arrays(bundle.weights), bundle.card, extras or {})
+    arrays = {**weight_arrays(bundle.weights), **readout_arrays(bundle.readouts)}
+    _FORMAT.write(path, description, arrays, bundle.card, extras or {})
 
 
 def _dialect(vocabulary: Vocabulary) -> str:

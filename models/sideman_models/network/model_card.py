@@ -15,7 +15,7 @@ def model_card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tupl
 
     `pictures` are pairs: the name of a file in the bundle, and what it shows.
     """
-    paragraphs = [*_network_and_music(bundle, facts), *_training_and_figures(bundle, facts)]
+    paragraphs = [*_network_and_music(bundle, facts), *_training_and_figures(bundle, facts), *_touch(facts)]
     return "\n\n".join([*paragraphs, *(f"![{shown}]({name})" for name, shown in pictures)]) + "\n"
 
 
@@ -60,3 +60,28 @@ def _training_and_figures(bundle: Bundle, facts: Mapping[str, Any]) -> Iterator[
     )
     rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in figures.items() if value is not None]
     yield "\n".join(["| figure | |", "| --- | --- |", *rows])
+
+
+_TOUCH_FIGURES = {
+    "notes": "notes",
+    "loudness_correlation": "correlation with the players' loudness",
+    "loudness_alone": "the same without the loudness of the last note",
+    "ruled_correlation": "correlation of the rule in its place",
+    "placement_explained": "share of the placement that is explained",
+}
+
+
+def _touch(facts: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(about := facts.get("readouts"), Mapping):
+        return
+    yield "## Touch and placement"
+    files = ", ".join(f"`{name}`, sha256 {sha256}" for name, sha256 in about["files"].items())
+    yield (
+        f"How loud and how late each note is played was learned from {count_noun(about['pieces'], 'piece')} ({files}),"
+        f" with the network as it is:\n\n```\n{about['command']}\n```"
+    )
+    if new := [source for source in about["sources"] if source not in facts["sources"]]:
+        yield "\n".join(f"- {source}" for source in new)
+    if figures := about.get("figures"):
+        rows = [f"| {text} | {figures[name]} |" for name, text in _TOUCH_FIGURES.items() if name in figures]
+        yield "\n".join(["Measured on the titles that were held out:\n", "| figure | |", "| --- | --- |", *rows])

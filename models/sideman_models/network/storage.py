@@ -130,8 +130,12 @@ class ModelFormat(Struct, frozen=True):
         stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
         write_folder(folder, {WEIGHTS_FILE: weights, self.file: stated_bytes, CARD_FILE: card_bytes, **extras})
 
-    def read(self, folder: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Floats], str]:
+    def read(
+        self, folder: Path, names: Sequence[str], more: Callable[[dict[str, Any]], Sequence[str]] = lambda _: ()
+    ) -> tuple[dict[str, Any], dict[str, Floats], str]:
         """Return the description of a model, its arrays, which must be `names`, and its card, empty if it has none.
+
+        `more` returns the names of further arrays that a model of this description must have.
 
         Raises `BundleError`, which names the file, if one is missing or broken, or is of another format or version.
         """
@@ -148,7 +152,7 @@ class ModelFormat(Struct, frozen=True):
         if found != self.version:
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
             raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
-        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
+        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), [*names, *more(description)])
         return description, arrays, read_bytes(card, CARD.bytes).decode(errors="replace") if card.is_file() else ""
 
 

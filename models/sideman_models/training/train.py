@@ -33,6 +33,7 @@ from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
 from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
+from sideman_models.training.readouts import with_readouts
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_before, lineage, split_by_share
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
@@ -188,8 +189,9 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -
     bundle = None
     if job.cluster.is_chief:
         bundle = Bundle(job.name, music.vocabulary, music.context, weights=weights)
-        facts = _bundle_facts(corpus, job, music, training, best, bundle)
-        bundle = replace(bundle, facts=facts, card=model_card(bundle, facts))
+        bundle = replace(bundle, facts=_bundle_facts(corpus, job, music, training, best, bundle))
+        bundle = with_readouts(bundle, music.split, job.command, corpus, job.recipe.seed)
+        bundle = replace(bundle, card=model_card(bundle, bundle.facts))
     return TrainedBundle(bundle, counts, training.end_reason, training.finished)
 
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.input.quantize import SwingEstimator, quantize
-from sideman.core.timing.tempo import exact_tick, swung_beat
+from sideman.core.timing.tempo import exact_tick
 from sideman_models.music.context import EvenBars
+from sideman_models.music.swing import swung_beat
 from support.data_files import data_file
 
 BAR = 48

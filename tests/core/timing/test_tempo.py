@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
+from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
 from sideman_models.music.context import EvenBars
+from sideman_models.music.swing import swung_beat
 
 bpms = st.floats(20, 400)
 seconds = st.floats(-1e4, 1e5)

@@ -21,8 +21,9 @@ import math
 from collections import deque
 from statistics import median
 
-from sideman.core.timing.tempo import position_in_bar, swung_beat
+from sideman.core.timing.tempo import position_in_bar
 from sideman_models.music.context import Bars
+from sideman_models.music.swing import swung_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 HANDICAP_S = {0: 0.0, 6: 0.005, 3: 0.03, 9: 0.02, 4: 0.025, 8: 0.03, 2: 0.1, 10: 0.1}

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Struct
@@ -20,16 +21,18 @@ from msgspec.structs import replace
 from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks, smoothing_rules
 from sideman.core.parts.reweight import Logits, Reweighter
+from sideman.core.parts.touch import Touch, Touched, TouchMemory
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
-from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at, ticks_after_bar_line
+from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
 from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineMemory, LineValue, MelodicLine
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import BundleInfo
 from sideman_models.network.lstm import LstmState, Network
+from sideman_models.network.readout import NoteFacts
 
 PULSE_TICKS = {
     "beat": TICKS_PER_QUARTER,
@@ -97,6 +100,7 @@ class ImproviserMemory(Struct, frozen=True):
     rests_in_a_row: int
     repeats_in_a_row: int
     line: LineMemory
+    touch: TouchMemory = TouchMemory()
 
 
 class Improviser:
@@ -116,6 +120,7 @@ class Improviser:
         self._rules = smoothing_rules(live.play, classic=bundle.classic)
         self._value_masks = self._make_masks()
         self._reweighter = Reweighter(bundle.vocabulary)
+        self.touch = Touch(bundle)
         self._line = MelodicLine(changes, bars)
         self._last_value: int | None = None
         self._lookahead_state = LstmState.zero(network.n_a)
@@ -175,6 +180,7 @@ class Improviser:
         if pitch is None:
             self._update_state(self._line.add_own_rest(tick, drawn_index=index))
             return
+        self.touch.played(choice.loudness)
         starts_phrase = True if choice.value.interval is None else None
         self._update_state(self._line.add_own_note(tick, pitch, starts_phrase=starts_phrase, drawn_index=index))
         self._line.release(tick + self.sounding_ticks(choice.length))
@@ -228,8 +234,8 @@ class Improviser:
         place = line.next_place()
         return place, self._step(place, self._lookahead_state, last).astype(np.float64)
 
-    def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
-        """Choose the value that begins at `tick`, within `constraints`. Nothing is changed."""
+    def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED, bpm: float = 120.0) -> Choice:
+        """Choose the value that begins at `tick`, within `constraints`, at the tempo `bpm`. Nothing is changed."""
         place, logits = self.predict(tick)
         previous = place.previous_pitch
         weights = None
@@ -255,12 +261,12 @@ class Improviser:
 
         pitch = pitch_of(value)
         self._chosen_from = weights, pitch_of
-        velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
+        touched = Touched(0) if pitch is None else self._touched(tick, NoteFacts(value, place, pitch, bpm))
         if length is None:
             length = value.ticks
             if self.bundle.classic:  # the smoothing rules may change the length
                 length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
-        return Choice(tick, length, index, value, pitch, velocity)
+        return Choice(tick, length, index, value, pitch, touched.velocity, touched.delay, touched.loudness)
 
     def options(self, count: int) -> tuple[tuple[Value, int | None, float], ...]:
         """Return the likeliest values of the last choice, each with the pitch that it would get and its probability.
@@ -326,13 +332,10 @@ class Improviser:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
         return weights
 
-    def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
-        """Return a velocity: beats are loudest, off-beats softer; a rising line gets louder, a falling one softer."""
-        tick_in_beat = ticks_after_bar_line(self._line.bars, tick) % TICKS_PER_QUARTER
-        accent = 4 if tick_in_beat == 0 else (-2 if tick_in_beat == TICKS_PER_QUARTER // 2 else -7)
-        contour = 0 if previous is None else max(-8, min(8, pitch - previous))
-        deviation = round(6 * (self.random_source.draw(tick, _VELOCITY_DRAW) - 0.5))
-        return max(1, min(127, self.settings.velocity + accent + contour + deviation))
+    def _touched(self, tick: int, note: NoteFacts) -> Touched:
+        return self.touch.touch(
+            self.settings, self._lookahead_state.a, note, self.random_source.draw(tick, _VELOCITY_DRAW)
+        )
 
     # -- saving and restoring
 
@@ -346,6 +349,7 @@ class Improviser:
             self._rests_in_a_row,
             self._repeats_in_a_row,
             self._line.memory(),
+            self.touch.memory,
         )
 
     def recall(self, memory: ImproviserMemory) -> None:
@@ -354,13 +358,15 @@ class Improviser:
         self.restore_state({"a": memory.a, "c": memory.c, "last": memory.last, "pitch": pitch}, position)
         self._rests_in_a_row, self._repeats_in_a_row = memory.rests_in_a_row, memory.repeats_in_a_row
         self._line.recall(memory.line)
+        self.touch.memory = memory.touch
 
     def export_state(self, tick: float) -> dict[str, Any]:
         """Return the state at `tick` in plain types: (a, c), the value to be fed next, and the pitch before."""
         line, state = self._line.copy(), self.state.copy()
         last = self._feed(line.finish(tick), state, self._last_value)
         text = None if last is None else self._vocabulary.values[last].text
-        return {"a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.finished_pitch}
+        numbers = {"a": state.a.tolist(), "c": state.c.tolist(), "touch": msgspec.to_builtins(self.touch.memory)}
+        return {**numbers, "last": text, "pitch": line.finished_pitch}
 
     def restore_state(self, saved: Mapping[str, Any], tick: int) -> None:
         """Continue at `tick` from a state that `export_state` returned for the same bundle, as if no time had passed.
@@ -376,7 +382,12 @@ class Improviser:
         pitch = saved["pitch"]
         if not (pitch is None or (isinstance(pitch, int) and 0 <= pitch <= 127)):
             raise ValueError("the pitch is not a MIDI pitch")
+        try:
+            touch = msgspec.convert(saved.get("touch", {}), TouchMemory)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"the touch does not fit: {error}") from error
         self.state.assign(LstmState(a, c))
+        self.touch.memory = touch
         self._last_value, self._line.finished_pitch, self._line.position = last, pitch, tick
 
 

@@ -18,6 +18,7 @@ from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.part import Part, PlannedRest, PlayedNote
+from sideman.core.parts.touch import placed_beat
 from sideman.core.parts.variation import (
     MAX_PHRASE_BARS,
     MAX_PHRASE_CHOICES,
@@ -29,7 +30,7 @@ from sideman.core.parts.variation import (
 from sideman.core.positions import reached_beat, tick_at
 from sideman.core.timeline import Timeline
 from sideman.core.turns import TurnPlan
-from sideman_models.music.context import next_bar_line
+from sideman_models.music.context import next_bar_line, ticks_after_bar_line
 from sideman_models.music.smoothing import delay_onset
 from sideman_models.music.values import TICKS_PER_QUARTER, Value
 
@@ -82,7 +83,7 @@ class Soloist(Part):
         if self.choice is not None:
             return self._choice_beat
         tick = self.next_tick()
-        return math.inf if tick is None else self.sounding_beat(tick)
+        return math.inf if tick is None else self.earliest_beat(tick)
 
     def next_tick(self) -> int | None:
         """Return the tick of the next choice; None if it is not known, or there is none."""
@@ -123,8 +124,26 @@ class Soloist(Part):
 
         Triplets stay where swung sixteenths move: two onsets of one beat could meet or change places without a gap.
         """
-        gap = min(self._improviser.rules.apart, MIN_ONSET_GAP_BEATS)
-        return delay_onset(self._timeline.swung_beat(tick), self._last_beat, gap)
+        return delay_onset(self._timeline.swung_beat(tick), self._last_beat, self._min_gap)
+
+    @property
+    def _min_gap(self) -> float:
+        return min(self._improviser.rules.apart, MIN_ONSET_GAP_BEATS)
+
+    def earliest_beat(self, tick: int) -> float:
+        """Return the first beat on which a choice for `tick` may sound: by then it has to be made."""
+        early_s = self._improviser.touch.early_s(self._live.play, ticks_after_bar_line(self._chart, tick))
+        beat = self.sounding_beat(tick)
+        if not early_s:
+            return beat
+        return self._placed_beat(tick, beat, -early_s * self._timeline.tempo.bpm / 60.0)
+
+    def _placed_beat(self, tick: int, beat: float, delay: float) -> float:
+        """Return the beat of a choice for `tick`, which lies on `beat`, when it is played `delay` beats later."""
+        if not delay:
+            return beat
+        before, after = (self._timeline.swung_beat(tick + step) for step in (-1, 1))
+        return delay_onset(placed_beat(before, beat, after, delay), self._last_beat, self._min_gap)
 
     # -- what
 
@@ -141,9 +160,9 @@ class Soloist(Part):
         if tick is None:
             return
         self._decision = next(self._timeline.decisions)
-        self._choice_beat = self.sounding_beat(tick)
         self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
-        self.choice = self._improviser.choose(tick, self._constraints(tick))
+        self.choice = self._improviser.choose(tick, self._constraints(tick), self._timeline.tempo.bpm)
+        self._choice_beat = self._placed_beat(tick, self.sounding_beat(tick), self.choice.delay)
 
     def _constraints(self, tick: int) -> ChoiceConstraints:
         if tick >= self._final_note_tick:
@@ -209,7 +228,10 @@ class Soloist(Part):
     def _sounding(self, choice: Choice, pitch: int, beat: float) -> PlayedNote:
         note, end = NoteOn(pitch, choice.velocity, self._live.midi.channel), self._timeline.end
         if choice.tick < self._final_note_tick:  # `play.gate` of the time to the next onset
-            next_onset = max(self._timeline.swung_beat(choice.tick + choice.length), beat + MIN_ONSET_GAP_BEATS)
+            after = choice.tick + choice.length
+            next_onset = max(self._timeline.swung_beat(after), beat + MIN_ONSET_GAP_BEATS)
+            if choice.delay > 0.0 and self.is_our_turn(after):  # what follows may be as late
+                next_onset += beat - self._timeline.swung_beat(choice.tick)
             sounding = self._improviser.sounding_ticks(choice.length)
             end = min(beat + (next_onset - beat) * sounding / choice.length, end)
         return PlayedNote(note, beat, end, "solo", choice.tick, choice.value)

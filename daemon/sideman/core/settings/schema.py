@@ -227,7 +227,8 @@ class PlaySettings(Struct, frozen=True):
     """How sideman plays.
 
     A `seed` of None means a new one at each start, a `swing` of None one that depends on the tempo. `leap`, `apart` and
-    `settle` of None depend on the bundle's dialect: see `sideman.core.parts.smoothing`.
+    `settle` of None depend on the bundle's dialect: see `sideman.core.parts.smoothing`. So does a `follow` of None, on
+    whether the bundle has learned touch.
     """
 
     mode: ModeName = _setting(
@@ -341,7 +342,25 @@ class PlaySettings(Struct, frozen=True):
     velocity: int = _setting(
         84,
         integer_type(1, 127),
-        "The loudness of the solo, as a MIDI velocity. Accents on the beat and the shape of the line vary it.",
+        "The loudness of the solo, as a MIDI velocity. Accents and the shape of the line vary it (see touch).",
+    )
+    touch: float = _setting(
+        1.0,
+        number_type(0, 2),
+        "How much the accents are those that the network has learned from players: 1 as it learned them, 2 twice as "
+        "strong; 0 accents the beats and follows the line by a rule, as do networks that have learned no touch.",
+    )
+    placement: float = _setting(
+        1.0,
+        number_type(0, 2),
+        "How much the notes lie behind the beat or around it, as players place them: 1 as the network learned it, 2 "
+        "twice as far, 0 exactly on the grid.",
+    )
+    follow: float | None = _setting(
+        None,
+        optional_type("auto", number_type(0, 1)),
+        "How much the solo follows your loudness: 0 not at all, 0.5 half way, with 1 it is as loud as you. auto: half "
+        "way with a network that has learned touch, otherwise not at all.",
     )
     swing: float | None = _setting(
         None,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempo, swing, taps. A tempo is a straight line from beats (quarter notes) to seconds; a change starts a new line.
 
-A note is written at a tick (12 a quarter note) and sounds on a beat; swing makes the difference.
+How a written tick sounds is in `sideman_models.music.swing`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from msgspec import Struct
 
 from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
 from sideman_models.music.context import Bars
+from sideman_models.music.swing import DEFAULT_SWING, STRAIGHT, warp_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-STRAIGHT = 0.5
-DEFAULT_SWING = 0.54
 MAX_SWING_BPM = 220.0
 """Above this tempo eighths are played straight unless the swing is set."""
 
 MAX_TAP_GAP_S = 2.0
 """After a longer pause the taps are counted from the start again."""
 _MAX_TAPS = 9  # with eight intervals between them
-_TRIPLETS = (2, 4, 8, 10)
 
 
 class Tempo(Struct, frozen=True):
@@ -53,17 +51,6 @@ def default_swing(bpm: float) -> float:
     return DEFAULT_SWING if bpm <= MAX_SWING_BPM else STRAIGHT
 
 
-def swung_beat(tick: int, swing: float) -> float:
-    """Return the beat on which the written `tick` sounds: the second eighth note moves to `swing` of its beat.
-
-    Sixteenths move in proportion; triplets and their halves stay where they are.
-    """
-    beat, tick_in_beat = divmod(tick, TICKS_PER_QUARTER)
-    if tick_in_beat in _TRIPLETS:
-        return beat + tick_in_beat / TICKS_PER_QUARTER
-    return beat + _warp(tick_in_beat / TICKS_PER_QUARTER, STRAIGHT, swing)
-
-
 def position_in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
     """Return the tick of the bar line before `beat`, the ticks of its bar, and the beats since the bar line.
 
@@ -77,14 +64,7 @@ def exact_tick(beat: float, bars: Bars, swing: float) -> float:
     """Return the tick (not rounded) at which a note that sounds on `beat` is written; reverses `swung_beat`."""
     line, _, position = position_in_bar(beat, bars)
     whole = math.floor(position)
-    return line + TICKS_PER_QUARTER * (whole + _warp(position - whole, swing, STRAIGHT))
-
-
-def _warp(position: float, old_middle: float, new_middle: float) -> float:
-    """Move a position in a beat: both halves of the beat are stretched so that its middle moves."""
-    if position < old_middle:
-        return position / old_middle * new_middle
-    return new_middle + (position - old_middle) / (1.0 - old_middle) * (1.0 - new_middle)
+    return line + TICKS_PER_QUARTER * (whole + warp_beat(position - whole, swing, STRAIGHT))
 
 
 class TapTempoEstimator:
