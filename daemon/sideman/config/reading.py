@@ -134,7 +134,7 @@ def encode_job(job: Job) -> bytes:
 
 
 class _ChartLine(Struct, frozen=True, tag="chart"):
-    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...]]
+    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...], str]
 
 
 _WrittenChord = tuple[float, int, str, int | None, str]
@@ -164,7 +164,7 @@ def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
-            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections, info.warnings)))
+            yield _line(_ChartLine(msgspec.structs.astuple(info)))
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
@@ -192,10 +192,11 @@ class AnswerReader:
     def take(self, line: bytes) -> None:
         """Take the next line."""
         match msgspec.convert(json.loads(line), _Line):
-            case _ChartLine((title, composer, key, tempo, sections, warnings)):
-                if len(warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in warnings):
+            case _ChartLine(fields):
+                info = ChartInfo(*fields)
+                if len(info.warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in info.warnings):
                     raise ValueError("warnings that cannot be shown")
-                self._info = ChartInfo(title, composer, key, tempo, sections, warnings)
+                self._info = info
             case _BarsLine(bars):
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:

@@ -71,7 +71,7 @@ class ChartInfo(Struct, frozen=True):
 
     `key` is the symbol of the tonic chord (`Bb`, `Am`), `tempo` is in quarter notes a minute. `sections` are pairs of a
     bar's index, in the order played, and the name of the section that begins there. `warnings` are the guesses of the
-    reader of a file; each names the file, the song and the bar, as written.
+    reader of a file; each names the file, the song and the bar, as written. `style` is in the chart's own words.
     """
 
     title: str = ""
@@ -80,10 +80,11 @@ class ChartInfo(Struct, frozen=True):
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    style: str = ""
 
     def __post_init__(self) -> None:
         """A chart may come from anywhere: its texts go into files, logs and terminals."""
-        for name in ("title", "composer", "key"):
+        for name in ("title", "composer", "key", "style"):
             force_setattr(self, name, printable(getattr(self, name)))
         force_setattr(self, "sections", tuple((bar, printable(section)) for bar, section in self.sections))
 
@@ -93,7 +94,7 @@ class ChartInfo(Struct, frozen=True):
 
     def __str__(self) -> str:
         parts = [self.title, f"by {self.composer}" if self.composer else "", f"in {self.key}" if self.key else ""]
-        return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else ""]))
+        return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else "", self.style]))
 
 
 class Chart(Struct, frozen=True, eq=False, dict=True):
