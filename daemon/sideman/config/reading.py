@@ -42,7 +42,8 @@ MAX_ANSWER_BYTES = 1 << 22
 _BARS_PER_LINE = 16
 _MAX_ERROR_LENGTH = 1 << 15
 _NEEDED_LATER = (
-    "difflib", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml", "sideman.config.yaml_events",
+    "difflib", "sideman.charts.abc", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml",
+    "sideman.config.yaml_events",
 )  # fmt: skip
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}

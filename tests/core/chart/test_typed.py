@@ -32,7 +32,7 @@ def bars(text: str) -> list[str]:
         ("Two Five\nkey: F\ntempo: 96\nstyle: bossa\n| C6 | F7 |", "Two Five", "Two Five, in F, 96 bpm, bossa"),
         ("title: Dm7\n| C6 | F7 |", "Dm7", "Dm7"),
         ("Key=Bb, Tempo=140; Style=Jazz Swing\n| C6 | F7 |", "", "in Bb, 140 bpm, Jazz Swing"),
-        ("[Title My Own]\n[Tempo 80]\n[By me]\n| C6 | F7 |", "My Own", "My Own, by me, 80 bpm"),
+        ("Name: My Own\nbpm: 80\nBy: me\n| C6 | F7 |", "My Own", "My Own, by me, 80 bpm"),
         ("C6 | F7\n", "", ""),
         ("N.C. Fine\nC6", "", ""),
     ],

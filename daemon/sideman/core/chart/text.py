@@ -17,7 +17,7 @@
   2nd ending`) stand after theirs, before or after its bar line. `form` says how they are played.
 - **Meter.** `3/4` before the chords of a bar holds from that bar on. The meter of the settings holds before the first.
 - **Headers.** Lines before the first bar: `title: Blue Monk's Coat`, `composer:`, `key:`, `tempo:`, `meter:`, `style:`,
-  several on a line if commas part them, also as `Key=F` and `[Key F]`. A first line that is nothing else is the title.
+  several on a line if commas part them, also as `Key=F`. A first line that is nothing else is the title.
 - **Left out, with a warning:** alternatives in parentheses (`Dm7 (Ab7)`) unless they are alone in their bar, headers
   that say something else, and what Band-in-a-Box writes around a chord (`^C`, `C...`). A bar may begin with its number.
 - **Comments.** `#` at the start of a line or after a space begins a comment to the end of the line (so F#7 is safe).
@@ -35,7 +35,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
-from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
+from sideman.core.chart.form import MAX_BARS, SIGN_PATTERN, Form, stands_before_bar
 from sideman_models.errors import ChordError
 from sideman_models.limits import CHART
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
@@ -165,7 +165,6 @@ _OTHER_NAMES = {
 }  # fmt: skip
 _KNOWN_HEADERS = "|".join([*_HEADER_PARSERS, *_OTHER_NAMES])
 _NEXT_HEADER = re.compile(rf"(?:[ \t]*[,;]|[ \t]{{2,}}|\t)[ \t]*(?=(?:{_KNOWN_HEADERS})[ \t]*[:=])", re.IGNORECASE)
-_IN_BRACKETS = re.compile(rf"[ \t]*\[((?:{_KNOWN_HEADERS}))(?:[ \t]*[:=]|[ \t])[ \t]*([^\]]*)\][ \t]*", re.IGNORECASE)
 
 
 def _is_title(line: str) -> bool:
@@ -215,7 +214,7 @@ class _ChartReader:
                 self._read_token(match)
             except ChartError as error:
                 self._problems[str(error)] = None
-                if len(self._problems) > MAX_PROBLEMS:
+                if len(self._problems) > MAX_PROBLEMS or len(self._form) == MAX_BARS:
                     break
         return self._finished()
 
@@ -241,9 +240,7 @@ class _ChartReader:
             has_music_after[at] = has_music_after[at + 1] or bool(lines[at + 1].strip())
         for at, line in enumerate(lines):
             self._line = at + 1
-            if match := _IN_BRACKETS.fullmatch(line):
-                self._read_header(match[1].lower(), match[2].strip())
-            elif _HEADER.fullmatch(line):
+            if _HEADER.fullmatch(line):
                 for each in _NEXT_HEADER.split(line):
                     name, text = _HEADER.fullmatch(each).groups()  # type: ignore[union-attr]
                     self._read_header(name.lower(), text.strip())
