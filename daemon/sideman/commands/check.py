@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 from collections.abc import Callable
-from contextlib import closing
 
 from msgspec.structs import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config.resources import config_path
-from sideman.config.sources import load_chart
+from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -92,6 +92,8 @@ def _tempo(settings: Settings) -> str:
     tempo = settings.tempo
     row = CLOCK_SOURCES[tempo.source]
     if tempo.source == "internal":
+        with contextlib.suppress(SidemanError):  # the chart's own paragraph says what is wrong
+            tempo = at_chart_tempo(settings, load_chart(settings)).tempo
         return f"{tempo.bpm:g} bpm, internal clock"
     if row.needs_midi_input:
         return f"from the MIDI clock at {'tempo.port' if tempo.port else 'midi.input'}"
@@ -104,7 +106,7 @@ def _ports(settings: Settings) -> str:
     """Opens the ports under another name, so that a running daemon is not disturbed."""
     request = request_of(settings)
     request = replace(request, client=f"{request.client}-check")
-    with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
+    with contextlib.closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
         by = [f"by {ports.library_text}"] if ports.library_text else []
         return "\n".join([ports.status_text, *by, *missing])

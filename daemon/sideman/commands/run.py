@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from sideman.commands.common import add_settings_options, settings_sources
-from sideman.config.sources import load_chart
+from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import UsageError
 from sideman.service import log
 
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     chart = load_chart(settings)
     for warning in chart.info.warnings:
         _log.warning("%s", warning)
+    settings = at_chart_tempo(settings, chart)
     with contextlib.ExitStack() as at_end:
         sound = None
         if args.sound:

@@ -163,6 +163,17 @@ class SetChart(Message, frozen=True):
     chart: Chart
 
 
+class QueueSong(Message, frozen=True):
+    """Song `number` of the set follows the one that is played, over `chart` and at `bpm`; without a chart, none does.
+
+    A `bpm` of None leaves the tempo as it is.
+    """
+
+    number: int
+    chart: Chart | None
+    bpm: float | None = None
+
+
 class ChangeSettings(Message, frozen=True):
     """Change settings: `values` are dotted keys with their new values. A new play.mode waits for a bar line."""
 
@@ -210,7 +221,7 @@ PlainCommand = (
     ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod | SendSetup
 )
 """The commands that a journal holds field by field."""
-Command = PlainCommand | SetChart | ChangeSettings
+Command = PlainCommand | SetChart | QueueSong | ChangeSettings
 
 # -- reports
 

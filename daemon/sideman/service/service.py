@@ -279,7 +279,9 @@ class Service:
         if self._last_preset is not None:
             api.recall_preset(self._last_preset)
         feed = EventFeed(api, lambda: player.snapshot)
-        return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
+        hub = ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
+        api.queue_next_song()
+        return hub
 
     # -- playing
 

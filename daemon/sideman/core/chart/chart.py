@@ -193,6 +193,10 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
         )
         return Chart(tuple(bars), self.info.transposed(semitones))
 
+    def with_warning(self, problem: str) -> Chart:
+        """Return the same song with one more warning."""
+        return replace(self, info=replace(self.info, warnings=(*self.info.warnings, f"{self.info.title}: {problem}")))
+
     def text(self) -> str:
         """Return the chart as text for `parse_changes`, with the chart's first meter as the default.
 
