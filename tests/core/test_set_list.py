@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The songs of a set in the engine: one after the other, each at its tempo, for its choruses, or when it is asked for."""
+"""The songs of a set in the engine: one after the other, each at its tempo, for its choruses or until `next`."""
 
 from __future__ import annotations
 

@@ -140,6 +140,7 @@ class Engine:
         self._state: PlayState = "idle"
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._song: events.QueueSong | None = None  # the song of the set that follows
+        self._written_song: WrittenChart | None = None  # its chart as plain data; made once, as in `ChartSpan`
         self._song_start = math.inf  # the beat on which it takes over
         self._asked_end: float | None = None  # the end of the form at which to go on; NaN: the song is not there yet
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
@@ -367,6 +368,7 @@ class Engine:
         if "song" in self._changes:  # it begins at the next bar line, and then the one after it is asked for
             return
         self._song = None if song.chart is None else song
+        self._written_song = None if song.chart is None else WrittenChart.of(song.chart)
         self._song_start = math.inf
         self._let_song_follow()
         if self._song is not None and self._asked_end is not None:
@@ -690,9 +692,9 @@ class Engine:
 
     def _song_memory(self) -> SongMemory | None:
         song, start = self._song, self._song_start
-        if song is None or song.chart is None:
+        if song is None or self._written_song is None:
             return None
-        return SongMemory(song.number, WrittenChart.of(song.chart), song.bpm, None if start == math.inf else start)
+        return SongMemory(song.number, self._written_song, song.bpm, None if start == math.inf else start)
 
     def recall(self, memory: EngineMemory) -> None:
         """Go on from `memory`, which is of the same bundle. Raises ValueError, KeyError or ChordError.
@@ -708,7 +710,7 @@ class Engine:
         self._soloist.recall(memory.soloist)
         self._accompaniment.recall(memory.accompaniment)
         if (song := memory.song) is not None:
-            self._song = events.QueueSong(song.number, song.chart.chart(), song.bpm)
+            self._song, self._written_song = events.QueueSong(song.number, song.chart.chart(), song.bpm), song.chart
         changes: Mapping[ChangeName, Callable[[float], list[MidiEvent]]]
         changes = {
             "mode": self._start_scheduled_mode,

@@ -41,6 +41,9 @@ Real = Annotated[float, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
 Second = Real  # a moment of the player's clock, or a length
 Beat = Real  # a moment, in quarter notes since the player began, or a length
 
+SongNumber = Annotated[int, msgspec.Meta(ge=0, le=1000)]  # in a set, from 1
+SongTempo = Annotated[float, msgspec.Meta(ge=20, le=400)]  # in quarter notes a minute
+
 PlayState = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks"]
 
@@ -169,9 +172,9 @@ class QueueSong(Message, frozen=True):
     A `bpm` of None leaves the tempo as it is.
     """
 
-    number: int
+    number: SongNumber
     chart: Chart | None
-    bpm: float | None = None
+    bpm: SongTempo | None = None
 
 
 class ChangeSettings(Message, frozen=True):

@@ -10,7 +10,7 @@ What is read is checked, and `ValueError` says what is wrong and where in the li
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -162,9 +162,9 @@ class _SetChartLine(events.Message, frozen=True, tag="SetChart"):
 
 
 class _QueueSongLine(events.Message, frozen=True, tag="QueueSong"):
-    number: Annotated[int, msgspec.Meta(ge=0, le=1000)]
+    number: events.SongNumber
     chart: WrittenChart | None
-    bpm: Annotated[float, msgspec.Meta(ge=20, le=400)] | None
+    bpm: events.SongTempo | None
 
 
 class _ChangeSettingsLine(events.Message, frozen=True, tag="Change"):
