@@ -100,7 +100,7 @@ def test_the_songs_of_a_set_follow_each_other(charts: Path) -> None:
 def test_the_next_song_is_asked_for_in_every_way(charts: Path, way: str) -> None:
     """Guards against: a player who has no hand for a keyboard."""
     scene = playing("plain", "slow", midi__cc__64="next", midi__programs__5="next")
-    ask = {"pedal": ControlChange(64, 127, 1), "program": ProgramChange(4, 1)}
+    ask: dict[str, ControlChange | ProgramChange] = {"pedal": ControlChange(64, 127, 1), "program": ProgramChange(4, 1)}
     if way == "request":
         scene.ask("next")
     else:
@@ -141,7 +141,7 @@ def test_a_chart_in_between_leaves_the_set_as_it_is(charts: Path) -> None:
     assert scene.engine.chart.chart.info.title == "Sun"
     scene.ask("next")
     scene.play_until(9 * BEAT_S)
-    assert scene.engine.settings.chart.song == 1
+    assert (scene.engine.settings.chart.song, scene.engine.chart.chart.info.title) == (2, "Slow One")
 
 
 def test_a_set_that_is_wrong_is_refused(charts: Path) -> None:

@@ -329,6 +329,8 @@ class SettingsApi(Struct):
     """Called when another song of the set follows."""
     next_song: events.QueueSong | None = None
     """The song of the set that the player was given to follow."""
+    last_song: int = 0
+    """The number of the last song of the set: after a chart in between, the one after it follows."""
 
     def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
@@ -393,7 +395,8 @@ class SettingsApi(Struct):
 
     def queue_next_song(self) -> Steps:
         """Give the player the song that follows in the set. One that cannot be read is left out, which is logged."""
-        first = self.settings.chart.song + 1
+        self.last_song = self.settings.chart.song or self.last_song
+        first = self.last_song + 1
         for number in range(first, len(self.settings.chart.set) + 1):
             wanted = with_values(self.settings, [("chart.song", number)])
             try:
@@ -416,7 +419,8 @@ class SettingsApi(Struct):
             song = self.next_song
             if song is not None and song.number == number and song.chart is not None:
                 self.chart, self.next_song = song.chart, None
-                _log.info("song %d of %d: %s", number, len(self.settings.chart.set), song.chart.info)
+                songs = self.settings.chart.set
+                _log.info("song %d of %d: %s", song.number, len(songs), songs[song.number - 1].text)
             self.song_changed()
 
     def _set_with_chart(self, values: Mapping[str, object], result: protocol.ChangedValues) -> Steps:
