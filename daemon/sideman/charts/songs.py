@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -42,6 +41,8 @@ def pick_song(songs: Sequence[Song], wanted: str | None, source: str) -> Song:
     if found:
         many = f"{source}: {len(found)} of its songs have {wanted!r} in their titles: {_named(songs, found.values())}"
         raise ChartError(f"{many}; give more of the title, or the number")
+    import difflib  # needed only after a mistake
+
     near = difflib.get_close_matches(plain, titles, _MOST_NAMED, 0.5)
     nearest = f"the nearest are {_named(songs, map(titles.index, dict.fromkeys(near)))}" if near else ""
     count = f"{len(songs)} songs, but none" if len(songs) > 1 else "one song, which"
