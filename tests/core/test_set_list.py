@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import BarStarted, QueueSong, SetChart, SettingsChanged
 from sideman.core.settings.set_list import SetSong, find_song, parse_set_song
+from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
 from support.fakes import performance, play_on_fake_clock
 
@@ -148,6 +150,8 @@ def test_a_song_is_read_as_it_is_written(chart: str, key: str | None, bpm: float
     song = SetSong(chart, key, bpm, choruses)
     assert parse_set_song(song.text) == song
     assert parse_set_song(f"  {song.text} ") == song
+    written = json.loads(json.dumps(setting_to_json("chart.set", (song, song))))
+    assert setting_from_json("chart.set", written) == ("chart.set", (song, song))
 
 
 @pytest.mark.parametrize(
