@@ -99,3 +99,18 @@ def test_the_presets_are_listed(home: Path, capsys: Said) -> None:
     assert facts["mine"]["settings"] == ["play.gate=0.5"]
     assert "wrong" in facts["wrong"]
     assert sideman(capsys, "ctl", "preset")[1].split() == sorted(facts)
+
+
+def test_check_shows_each_song_of_a_set(tmp_path: Path, capsys: Said) -> None:
+    """Guards against: a song that cannot be read, which is found out on the stage."""
+    config = tmp_path / "my.yaml"
+    text = "chart:\n  set:\n    - waltz, in G\n    - blues, 90 bpm, 2 choruses\nmidi: {input: none, output: none}\n"
+    config.write_text(text)
+    status, out, _ = sideman(capsys, "check", "--config", str(config))
+    assert status == 0
+    assert "set     1 waltz, in G: 24 bars, 150 bpm" in out
+    assert "        2 blues, 90 bpm, 2 choruses: 12 bars, 90 bpm" in out
+    config.write_text(text.replace("blues", "bleus"))
+    status, out, _ = sideman(capsys, "check", "--config", str(config))
+    assert status == 65
+    assert "song 2, bleus, 90 bpm, 2 choruses: " in out

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config.resources import config_path
 from sideman.config.sources import at_chart_tempo, load_chart
-from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.core.settings.schema import Settings
+from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
+from sideman.core.settings.schema import Settings, with_values
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.exit_status import exit_status_and_message
 from sideman.midi.ableton_link import describe_session
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"config  {config_path(args.config) or 'no file: all settings have their defaults'}")
     parts: dict[str, Callable[[Settings], str]] = {
         "chart": _chart,
+        **({"set": _set} if settings.chart.set else {}),
         "model": _model,
         "tempo": _tempo,
         "ports": _ports,
@@ -78,6 +79,24 @@ def _chart(settings: Settings) -> str:
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
     warnings = "".join(f"\nwarning: {text}" for text in chart.info.warnings)
     return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}{warnings}"
+
+
+def _set(settings: Settings) -> str:
+    """Each song of the set, as it will be played. Raises UnreadableInput with the songs that cannot be read."""
+    lines, problems = [], []
+    for number, song in enumerate(settings.chart.set, 1):
+        wanted = with_values(settings, [("chart.song", number)])
+        try:
+            chart = load_chart(wanted)
+        except SidemanError as error:
+            problems.append(f"song {number}, {song.text}: {error}")
+            continue
+        bpm = at_chart_tempo(wanted, chart).tempo.bpm
+        lines.append(f"{number} {song.text}: {len(chart.bars)} bars, {bpm:g} bpm")
+        lines += [f"warning: {text}" for text in chart.info.warnings]
+    if problems:
+        raise UnreadableInput("\n".join(problems))
+    return "\n".join(lines)
 
 
 def _model(settings: Settings) -> str:
