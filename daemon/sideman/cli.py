@@ -24,6 +24,8 @@ COMMANDS = {
     "ctl": "control the running daemon: status, settings, panic; or watch it play",
     "ports": "list the MIDI ports, and the ports that 'auto' would choose",
     "check": "check the configuration, and explain how to correct it",
+    "charts": "list the songs of chart files, playlists and folders",
+    "presets": "list the presets",
     "calibrate": "measure the delay of notes through a loop of cables",
     "render": "write a solo to a MIDI file",
     "corpus": "describe a corpus of music",

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.figures import Budget, Figure
+from sideman.charts.abc import abc_songs
 from sideman.charts.ireal import read_ireal
 from sideman.charts.midi import read_midi_chart
 from sideman.charts.musicxml import read_musicxml
@@ -27,12 +28,13 @@ from sideman.config.reading import ChartJob
 from sideman.config.yaml import parse_yaml
 from sideman.control.readings import Readings, Steps
 from sideman.core.chart.chart import Meter
+from sideman.core.chart.form import MAX_BARS
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import SidemanError
 from sideman.core.settings.resolve import resolve_settings
 from sideman_models.errors import ModelsError
 from sideman_models.files import ZipReader
-from sideman_models.limits import CHART, CHART_TEXT, DESCRIPTION, MIDI, PLAYLIST, SCORE, SETTINGS, SONG
+from sideman_models.limits import CHART, CHART_TEXT, DESCRIPTION, MIDI, PLAYLIST, SCORE, SETTINGS, SONG, TUNE, TUNES
 from sideman_models.music.harmony import parse_chord
 from sideman_models.network.storage import read_npz
 
@@ -113,6 +115,10 @@ def _ireal(data: bytes) -> object:
     return read_ireal(data.decode(), "x", "no such song")
 
 
+def _tune(data: bytes) -> object:
+    return abc_songs(data.decode(), "x")[0].read()
+
+
 _MIDI_BYTES = 4 * MIDI.count  # the smallest file that can have the largest number of notes
 _SONG = "Song=Her=Swing=C=n=[T44C |F Z=="
 
@@ -158,6 +164,15 @@ READERS: dict[str, tuple[Reader, Shape, int]] = {
     "iReal: songs": (_ireal, _repeated(_SONG, "irealbook://"), PLAYLIST.bytes),
     "iReal: links": (_ireal, _repeated("irealbook://\n"), PLAYLIST.bytes),
     "iReal: half open signs": (_ireal, _repeated("<", "irealbook://A=B=C=C=n=", "="), SONG.bytes),
+    "ABC: tunes": (_tune, _repeated('X:1\nK:C\n"C"c8|\n\n'), 16 * TUNES.count),
+    "ABC: notes of one bar": (_tune, _repeated('"C"c', "X:1\nK:C\n"), TUNE.bytes),
+    "ABC: bars": (_tune, _repeated('"C"c8|', "X:1\nK:C\n"), 6 * MAX_BARS),
+    "ABC: half open signs": (_tune, _repeated('[(!+"', "X:1\nK:C\n"), TUNE.bytes),
+    "ABC: odd tuplets": (_tune, _repeated('(9:7:3"C"c13/11', "X:1\nK:C\n"), TUNE.bytes),
+    "text: a line without bar lines": (_chart, _repeated("C "), 2 * MAX_BARS),
+    "text: alternatives": (_chart, _repeated("| C (", "| C "), CHART_TEXT.bytes),
+    "text: wrong chords": (_chart, _repeated("| Q "), CHART_TEXT.bytes),
+    "text: headers": (_chart, _repeated("key: F, "), CHART_TEXT.bytes),
     "MIDI: notes": (_midi_chart, lambda size: _midi(b"\x01\x90\x40\x40\x01\x80\x40\x40", size), _MIDI_BYTES),
     "MIDI: notes without an end": (_midi_chart, lambda size: _midi(b"\x01\x90\x40\x40", size), _MIDI_BYTES),
     "MIDI: chords": (

@@ -138,7 +138,7 @@ def test_an_unknown_song_is_an_error() -> None:
     """Guards against: another song than the named one is played."""
     text = html_page(playlist_link(song_text("Blue Rain", "T44[C   Z"), song_text("Red Sun", "T44[C   Z")))
     assert "it has 2 songs, but none is '3'" in refusal(text, "3")
-    assert "did you mean 'Blue Rain'?" in refusal(text, "blue ran")
+    assert "the nearest are 1 'Blue Rain'" in refusal(text, "blue ran")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_duet_stays_above_the_player_and_leaves_room() -> None:
     duet, fours = figures("duet"), figures("fours")
     assert duet.lowest >= 67
     assert duet.notes_a_beat < fours.notes_a_beat
-    assert duet.velocity < fours.velocity - 10
+    assert duet.velocity < fours.velocity - 5
 
 
 @pytest.mark.parametrize(("preset", "mode"), [("fours", "trade"), ("answer", "answer"), ("duet", "duet")])

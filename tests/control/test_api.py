@@ -289,7 +289,8 @@ def test_a_reload_reads_all_sources_of_the_start(configured: ControlScene, home:
     config = home / ".config" / "sideman" / "config.yaml"
     config.write_text("play:\n  gate: 0.7\nmidi:\n  channel: 3\n")
     applied = configured.ask("reload")
-    assert applied == {"changed": {"play.gate": 0.7, "tempo.bpm": 120.0}, "restart": ["midi.channel"]}
+    changed = {"play.gate": 0.7, "tempo.bpm": 120.0, "chart.tempo": True}  # no tempo is given there any more
+    assert applied == {"changed": changed, "restart": ["midi.channel"]}
     playing = configured.engine.settings
     assert (playing.play.gate, playing.play.velocity, playing.play.density) == (0.7, 50, 2.0)
     assert playing.midi.channel == 1

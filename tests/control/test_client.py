@@ -25,6 +25,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "mode": {"mode": "trade", "now": True},
     "mute": {"on": True},
     "preset": {"name": "bebop"},
+    "chart": {"name": "waltz"},
     "learn": {"key": "play.density 0.2-2"},
     "play_note": {"on": True, "pitch": 60},
 }

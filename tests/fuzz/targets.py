@@ -239,6 +239,13 @@ def chart_seeds() -> Iterator[bytes]:
     yield html_page(song).encode()
 
 
+def tune_seeds() -> Iterator[bytes]:
+    """Tunes in ABC."""
+    head = "X:1\nT:Ours\nC:sideman\nM:6/8\nL:1/8\nQ:3/8=90\nK:Gdor\n"
+    yield f'{head}P:A\n|:d|"Gm"G2A B>cd|1"F"(3fga f2 "C7/E"[ceg]:|2"D7"d6!fine!|]\n'.encode()
+    yield f'{head}[V:1]"Gm"G6&d6|Z2|[M:3/4]"^To Coda"{{ab}}g4!segno!|"A7"a6!D.S.!|\n\nX:2\nK:C\n"C"c|'.encode()
+
+
 def bundle_seeds() -> Iterator[bytes]:
     """A small bundle: its description, its archive, an array."""
     with tempfile.TemporaryDirectory() as folder:
@@ -303,6 +310,12 @@ TARGETS: dict[str, Target] = {
         chart_seeds,
         (ChartError,),
         "| [A] D.C. al Coda N.C. % 3/4 irealb:// x4 Fine",
+    ),
+    "tunes": Target(
+        file_feed("a.abc", written_chart),
+        tune_seeds,
+        (ChartError,),
+        'X:1 K:C M:C| L:1/16 Q:1/4=99 |: :|2 "Am7" "^Coda" !segno! !D.C.! (3 [ceg]2 c>c Z4 [V:2] P:A',
     ),
     "scores": Target(
         score_feed,

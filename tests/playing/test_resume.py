@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman.core.actions import PlayVariation, Start
+from sideman.core.actions import NextSong, PlayVariation, Start
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -22,6 +22,7 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
+    QueueSong,
     SetChart,
     SetMode,
 )
@@ -83,6 +84,7 @@ def settings_keys(draw: st.DrawFn) -> dict[str, Any]:
         "play__style": draw(st.sampled_from(["auto", "plain", "bossa", "ballad"])),
         "play__trade_bars": draw(st.integers(1, 3)),
         "play__silence": draw(st.sampled_from([0, 2])),
+        "chart__set": draw(st.sampled_from([None, ["one, 1 chorus", "two"], ["one", "two, 2 choruses", "three"]])),
         "chart__choruses": draw(st.sampled_from([None, None, 1, 3])),
         "play__offset_ms": draw(st.sampled_from([0, -50, 50])),
         "play__seed": draw(st.integers(0, 1000)),
@@ -101,6 +103,8 @@ changes = st.one_of(
     st.sampled_from(["plain", "even", None]).map(lambda style: ChangeSettings((("play.style", style),))),
     st.integers(1, 2**32).map(lambda seed: ChangeSettings((("play.seed", seed),))),
     charts().map(SetChart),
+    st.builds(QueueSong, st.integers(1, 3), charts(), st.sampled_from([None, 90.0])),
+    st.just(NextSong()),
     st.just(PlayVariation()),
     st.just(Start()),
 )

@@ -177,6 +177,8 @@ CHART = '"meter":"4/4","about":{"title":"","composer":"","key":"","tempo":null,"
         (line_of(f'["SetChart",{{{CHART},"bars":[[[0,"H"]]]}}]'), "not a chart: 'H' is not a chord"),
         (line_of(f'["SetChart",{{{CHART},"bars":[[[0,"C"]]],"meters":[[0,"4/5"]]}}]'), "not a chart: '4/5'"),
         (line_of(f'["SetChart",{{{CHART},"bars":[[[0,"C"]]],"coda":1}}]'), "unknown field `coda`"),
+        (line_of(f'["QueueSong",2,{{{CHART},"bars":[]}},90]'), "not a chart: .* at least one bar"),
+        (line_of('["QueueSong",2,null,9]'), ">= 20"),
         (line_of('["SetChart",{"meter":"4/4","bars":[[[0,"C"]]],"about":{}}]'), "missing required field `title`"),
     ],
 )  # fmt: skip

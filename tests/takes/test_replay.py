@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman.core.actions import Panic, PlayVariation, Start, Stop
+from sideman.core.actions import NextSong, Panic, PlayVariation, Start, Stop
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
@@ -31,6 +31,7 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
+    QueueSong,
     SendSetup,
     SetChart,
     SetMode,
@@ -63,9 +64,12 @@ arriving = st.one_of(
     st.builds(ChangeSettings, st.sampled_from([
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
+        (("chart.song", 2),), (("chart.set", ()),),
     ])),
     st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
-    st.sampled_from([Panic(), Start(), Stop(), PlayVariation(), SendSetup(), SendSetup("midi.output: B", True, True)]),
+    st.builds(QueueSong, st.integers(1, 3), st.sampled_from([OTHER, MIXED, None]), st.sampled_from([None, 90.0])),
+    st.sampled_from([Panic(), Start(), Stop(), NextSong(), PlayVariation(), SendSetup()]),
+    st.just(SendSetup("midi.output: B", True, True)),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
     lambda items: sorted(items, key=lambda i: i[0])
@@ -89,6 +93,7 @@ def test_a_replay_sends_the_same_events(
     made = performance(
         play__rate=rate, play__mode=mode, play__count_in=count_in, play__start=start, tempo__clock_out=clock_out,
         midi__program=12, midi__bank=300, midi__comp_program=33,
+        chart__set=["one, 1 chorus", "two", "three, 2 choruses"],
     )  # fmt: skip
     waits = cycle(late)
     engine = made.make_engine(0.1, clocks=clock_config(made))

@@ -28,10 +28,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from urllib.parse import unquote
 
 from sideman.charts.detect import IREAL_LINK
+from sideman.charts.songs import Song, pick_song
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
 from sideman.core.chart.styles import style_of
@@ -39,7 +41,6 @@ from sideman.core.chart.text import ReaderWarnings, parse_key, printable, sectio
 from sideman_models.errors import ChordError
 from sideman_models.limits import PLAYLIST, SONG
 from sideman_models.music.harmony import NO_CHORD, Chord, nearest_chord, parse_chord
-from sideman_models.text import closest
 
 _SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
@@ -58,29 +59,25 @@ _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 
 def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
-    """The chart of a song in a link or an HTML file: the `wanted` one (a title, or a number from 1), else the first.
+    """The chart of a song in a link or an HTML file: the `wanted` one (see `pick_song`), else the first.
 
     ChartError names `source`, the song and the bar.
     """
+    return pick_song(ireal_songs(text, source), wanted, source).read()
+
+
+def ireal_songs(text: str, source: str) -> list[Song]:
+    """The songs of a link or an HTML file. ChartError names `source`."""
     songs = list(islice(find_songs(text), PLAYLIST.count + 1))
     if len(songs) > PLAYLIST.count:
         raise ChartError(f"{source}: more than {PLAYLIST.count} {PLAYLIST.items}")
     if not songs:
         advice = "export a song or a playlist as HTML, or share its link"
         raise ChartError(f"{source}: it has no song of iReal Pro; {advice}")
-    titles = [info.title.casefold() for info, _ in songs]
-    if wanted is None:
-        index = 0
-    elif re.fullmatch(r"[0-9]{1,6}", wanted) and 1 <= int(wanted) <= len(songs):
-        index = int(wanted) - 1
-    elif wanted.casefold() in titles:
-        index = titles.index(wanted.casefold())
-    else:
-        near = closest(wanted.casefold(), titles)
-        hint = f"; did you mean {songs[titles.index(near)][0].title!r}?" if near is not None else ""
-        missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
-        raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
-    info, music = songs[index]
+    return [Song(info.title, partial(_read_song, source, info, music)) for info, music in songs]
+
+
+def _read_song(source: str, info: ChartInfo, music: str) -> Chart:
     place = f"{source}, {info.title or 'untitled'}"
     if len(music) > _MAX_MUSIC_LENGTH:
         raise ChartError(f"{place}: its music is too long for a song")
@@ -107,7 +104,7 @@ def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
         else:
             for first in range(0, len(fields) - 5, 6):
                 title, composer, style, key, _n, music = fields[first : first + 6]
-                yield _song_info(title, composer, key, None, style), music
+                yield _song_info(title, composer, key, style), music
 
 
 def unscramble(music: str) -> str:
@@ -132,16 +129,16 @@ def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
             continue
         names = [*fields[:at], "", ""]
         # The key is the last field before the music that is not blank: unused fields may stand between them.
-        key = next((field for field in reversed(fields[2:at]) if field), "")
+        style, key = ["", "", *filter(None, fields[2:at])][-2:]
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
         music = fields[at].removeprefix(_SCRAMBLED_MARK)
         music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
         # The style stands after the composer and a field that is not used, before the key.
         style = next((field for field in fields[2:at] if style_of(field)), "")
-        yield _song_info(names[0], names[1], key, tempo if tempo and 20 <= tempo <= 400 else None, style), music
+        yield _song_info(names[0], names[1], key, style, tempo if tempo and 20 <= tempo <= 400 else None), music
 
 
-def _song_info(title: str, composer: str, key: str, tempo: float | None = None, style: str = "") -> ChartInfo:
+def _song_info(title: str, composer: str, key: str, style: str, tempo: float | None = None) -> ChartInfo:
     try:
         tonic = parse_key(key)
     except ValueError:

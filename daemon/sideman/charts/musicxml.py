@@ -33,7 +33,7 @@ from msgspec import Struct, field
 
 from sideman.charts.score_chords import Key, number_of, read_harmony, text_of
 from sideman.charts.score_file import read_score
-from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
+from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, bar_on_grid, parse_meter
 from sideman.core.chart.form import MAX_PASSES, Form, stands_before_bar
 from sideman.core.chart.styles import Style, style_of
 from sideman.core.chart.text import MAX_PROBLEM_LENGTH, ReaderWarnings, section_name, unfolded_chart
@@ -419,21 +419,12 @@ class _ScoreReader:
         if measure.repeats and not measure.chords and (bars := self._form.last_bars(measure.repeats)):
             bar = bars[0]
         else:
-            bar = self._bar(measure)
+            bar = bar_on_grid(self._shared(measure), measure.meter, self._last_chord)
         self._last_chord = bar.chords[-1][1]
         self._form.add_bar(bar)
         self._bar_names += [measure.name] * (measure.rests - 1)
         for _ in range(measure.rests - 1):
             self._form.add_bar(Bar(((0.0, self._last_chord),), measure.meter))
-
-    def _bar(self, measure: _Measure) -> Bar:
-        """A bar of half-beats, in which each chord begins on the nearest one and lasts until the next chord."""
-        meter = measure.meter
-        places = chord_onsets(2 * meter.numerator, meter)
-        half_beat = meter.quarters / len(places)
-        begins = {min(round(at / half_beat), len(places) - 1): chord for at, chord in self._shared(measure)}
-        last = self._last_chord
-        return make_bar([last := begins.get(index, last) for index in range(len(places))], places, meter)
 
     def _shared(self, measure: _Measure) -> list[tuple[Fraction, Chord]]:
         """Return the chords with their places; those at one place share the time until the next one."""

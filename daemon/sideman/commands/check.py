@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import textwrap
 from collections.abc import Callable
-from contextlib import closing
 
 from msgspec.structs import replace
 
 from sideman.commands.common import add_options, add_play_options, add_settings_options, load_settings
 from sideman.config.resources import config_path
-from sideman.config.sources import load_chart
-from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman.config.sources import at_chart_tempo, load_chart
+from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.settings.schema import KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.words import chart_text, play_words
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         "set": _changed,
         "play": play_words,
         "chart": _chart,
+        **({"set": _set} if settings.chart.set else {}),
         "model": _model,
         "tempo": _tempo,
         "ports": _ports,
@@ -104,6 +105,24 @@ def _chart(settings: Settings) -> str:
     return f"{source}, {count_noun(len(chart.bars), 'bar')} of {meters}\n{about}{chart_text(chart)}{sounds}{warnings}"
 
 
+def _set(settings: Settings) -> str:
+    """Each song of the set, as it will be played. Raises UnreadableInput with the songs that cannot be read."""
+    lines, problems = [], []
+    for number, song in enumerate(settings.chart.set, 1):
+        wanted = with_values(settings, [("chart.song", number)])
+        try:
+            chart = load_chart(wanted)
+        except SidemanError as error:
+            problems.append(f"song {number}, {song.text}: {error}")
+            continue
+        bpm = at_chart_tempo(wanted, chart).tempo.bpm
+        lines.append(f"{number} {song.text}: {len(chart.bars)} bars, {bpm:g} bpm")
+        lines += [f"warning: {text}" for text in chart.info.warnings]
+    if problems:
+        raise UnreadableInput("\n".join(problems))
+    return "\n".join(lines)
+
+
 def _model(settings: Settings) -> str:
     if settings.model.engine == "tensorflow" and importlib.util.find_spec("tensorflow") is None:
         raise Unavailable("model.engine: tensorflow is not installed; set it to numpy, or install sideman[train]")
@@ -116,6 +135,8 @@ def _tempo(settings: Settings) -> str:
     tempo = settings.tempo
     row = CLOCK_SOURCES[tempo.source]
     if tempo.source == "internal":
+        with contextlib.suppress(SidemanError):  # the chart's own paragraph says what is wrong
+            tempo = at_chart_tempo(settings, load_chart(settings)).tempo
         return f"{tempo.bpm:g} bpm, {tempo.meter} where the chart does not say it, internal clock"
     if row.needs_midi_input:
         return f"from the MIDI clock at {'tempo.port' if tempo.port else 'midi.input'}"
@@ -128,7 +149,7 @@ def _ports(settings: Settings) -> str:
     """Opens the ports under another name, so that a running daemon is not disturbed."""
     request = request_of(settings)
     request = replace(request, client=f"{request.client}-check")
-    with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
+    with contextlib.closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
         by = [f"by {ports.library_text}"] if ports.library_text else []
         return "\n".join([ports.status_text, *by, *missing])

@@ -22,7 +22,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from sideman.commands.parser import Parser
-from sideman.config.resources import config_path, expand_user
+from sideman.config.resources import CHARTS, PRESETS, config_path, expand_user, resource_names
 from sideman.control.client import ControlClient, RequestRefused, connect
 from sideman.control.codec import decode_message, make_request
 from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, Request, request_summary
@@ -55,13 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["mode"].add_argument("mode", metavar="MODE", help="a mode that play.mode allows, such as trade")
     parsers["mode"].add_argument("--now", action="store_true", help="at once, instead of from the next bar on")
     parsers["mute"].add_argument("on", choices=("on", "off"), nargs="?")
-    parsers["preset"].add_argument("preset", metavar="PRESET")
+    parsers["preset"].add_argument("preset", metavar="PRESET", nargs="?", help="without it: list the presets")
+    chart = "a chart, a file, or a song of the set; without it: list the charts that have a name"
+    parsers["chart"].add_argument("chart", metavar="NAME", nargs="?", help=chart)
     parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or an action")
     parsers["learn"].add_argument("--write", action="store_true", help="write it into the configuration file as well")
 
 
 def run(args: argparse.Namespace) -> int:
     """Send the request and print the answer. Returns the exit status."""
+    if args.verb in ("preset", "chart") and getattr(args, args.verb) is None:
+        names = resource_names(*{"preset": PRESETS, "chart": CHARTS}[args.verb])
+        print(json.dumps(names, ensure_ascii=False) if args.json else "\n".join(names))
+        return 0
     arguments = _request_arguments(args)
     with contextlib.closing(connect(_socket_paths(args.socket, args.name))) as client:
         if args.verb == "learn":
@@ -164,29 +170,34 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
             if not equals:
                 raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
             key, value = key.strip(), value.strip()
-            if key == "chart.file" and Path(value.partition("#")[0]).exists():
-                value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
-            given = {"key": key, "value": value}
+            given = {"key": key, "value": _path_for_daemon(value) if key == "chart.file" else value}
         case "mode":
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
             given = {"on": args.on == "on"}
         case "preset":
             given = {"name": args.preset}
+        case "chart":
+            given = {"name": _path_for_daemon(args.chart)}
         case "learn":
             given = {"key" if "." in args.target else "action": args.target, "write": args.write}
     return given
 
 
+def _path_for_daemon(chart: str) -> str:
+    """Return the name of a chart; if it is a file here, its whole path: the daemon runs in another folder."""
+    exists = Path(chart).is_file() or Path(chart.partition("#")[0]).is_file()
+    return os.path.abspath(chart) if exists else chart  # noqa: PTH100 - a song may follow it
+
+
 # -- help
 
 
-_WITH_CHOICES = ("get", "set", "mode", "preset", "learn")
+_WITH_CHOICES = ("get", "set", "mode", "preset", "chart", "learn")
 
 
 def _choices(verb: str) -> str:
     """What can be chosen for a request, for its help."""
-    from sideman.config.resources import resource_names
     from sideman.core.actions import action_list
     from sideman.core.settings.schema import KEYS, is_live
     from sideman.core.turns import MODES
@@ -198,7 +209,9 @@ def _choices(verb: str) -> str:
         case "mode":
             return "\n".join(["modes:", *(f"  {name:8}{row.text}" for name, row in MODES.items())])
         case "preset":
-            return f"presets:\n{_columns(resource_names('presets', '.yaml'))}"
+            return f"presets:\n{_columns(resource_names(*PRESETS))}"
+        case "chart":
+            return f"charts:\n{_columns(resource_names(*CHARTS))}"
         case "learn":
             return f"{live}\nactions: {action_list()}"
     return live
@@ -289,6 +302,7 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "get": _format_settings,
     "set": _format_changes,
     "preset": _format_changes,
+    "chart": _format_changes,
     "reload": _format_changes,
     "mode": lambda answer: f"mode {answer['mode']}",
     "keep": lambda answer: printable(answer["take"]),

@@ -26,9 +26,10 @@ from sideman.commands.common import (
     load_settings,
     output_kind,
 )
-from sideman.config.sources import load_chart
+from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import UsageError
 from sideman.core.events import MidiEvent
+from sideman.core.settings.schema import choruses_of
 from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
 from sideman.render.render import RenderedTake, chord_symbols, render_take, take_name, take_picture, take_seed
@@ -77,8 +78,9 @@ def run(args: argparse.Namespace) -> int:
     chart = load_chart(settings)
     for warning in chart.info.warnings:
         _log.warning("%s", warning)
+    settings = at_chart_tempo(settings, chart)
     performance = load_performance(settings, chart)
-    bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
+    bars = args.bars or (None if choruses_of(settings) else DEFAULT_BARS)
     for output in outputs:
         output.check(many=args.takes is not None)
     if args.takes is None:

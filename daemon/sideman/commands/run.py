@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from sideman.commands.common import add_play_options, add_settings_options, settings_sources
-from sideman.config.sources import load_chart
+from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import UsageError
 from sideman.core.words import opening_lines
 from sideman.service import log
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.read()
     log.configure_logging(settings.log.level)
     chart = load_chart(settings)
+    settings = at_chart_tempo(settings, chart)
     for line in opening_lines(chart, settings):
         _log.info("%s", line)
     for warning in chart.info.warnings:

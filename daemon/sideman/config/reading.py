@@ -33,6 +33,7 @@ from sideman.config import resources
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.styles import Style
 from sideman.core.chart.text import MAX_WARNINGS
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
 from sideman.core.settings.presets import preset_difference, settings_difference
@@ -51,7 +52,8 @@ _MAX_NAMES = 1000
 _BARS_PER_LINE = 16
 _MAX_ERROR_LENGTH = 1 << 15
 _NEEDED_LATER = (
-    "difflib", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml", "sideman.config.yaml_events",
+    "difflib", "sideman.charts.abc", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml",
+    "sideman.config.yaml_events",
 )  # fmt: skip
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
@@ -211,7 +213,7 @@ def encode_job(job: Job) -> bytes:
 
 
 class _ChartLine(Struct, frozen=True, tag="chart"):
-    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...]]
+    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...], tuple[str, ...], Style | None]
 
 
 _WrittenChord = tuple[float, int, str, int | None, str]
@@ -241,7 +243,7 @@ def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
-            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections, info.warnings)))
+            yield _line(_ChartLine(msgspec.structs.astuple(info)))
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
@@ -269,10 +271,11 @@ class AnswerReader:
     def take(self, line: bytes) -> None:
         """Take the next line."""
         match msgspec.convert(json.loads(line), _Line):
-            case _ChartLine((title, composer, key, tempo, sections, warnings)):
-                if len(warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in warnings):
+            case _ChartLine(fields):
+                info = ChartInfo(*fields)
+                if len(info.warnings) > MAX_WARNINGS + 1 or not all(text.isprintable() for text in info.warnings):
                     raise ValueError("warnings that cannot be shown")
-                self._info = ChartInfo(title, composer, key, tempo, sections, warnings)
+                self._info = info
             case _BarsLine(bars):
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:

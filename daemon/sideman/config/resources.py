@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sideman.core.errors import Unavailable
 
+PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt", ".abc")
+"""Where presets and charts are that have a name, and how their files end."""
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SYSTEM = Path("/etc/sideman")
 

@@ -3,27 +3,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sideman.charts.detect import IREAL_LINK, read_chart, split_song
 from sideman.config import resources
+from sideman.config.resources import CHARTS, PRESETS
 from sideman.config.yaml import YamlContent, parse_yaml, read_yaml, set_keys
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, Unavailable, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import Settings, song_of, tempo_of, with_values
+from sideman.core.settings.set_list import parse_set_song
 from sideman.core.targets import ActionTarget, Bindings, Target
 from sideman.files import read_file
 from sideman_models.limits import SETTINGS
 from sideman_models.text import closest
 
-PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATH_KEYS = ("chart.file", "model.bundle")
 """In a file, a relative path in these keys starts at the folder of that file.
 
@@ -114,11 +117,29 @@ def _content_of(file: _File) -> YamlContent:
     content, folder = parse_yaml(file.data, str(file.path)), file.path.parent
     for key in PATH_KEYS:
         match content.values.get(key):
-            case WrittenValue(str(name), source) if "\0" not in name and (os.sep in name or "." in name):
-                path = folder / name
-                if os.path.lexists(path) or os.path.lexists(folder / split_song(name)[0]):
-                    content.values[key] = WrittenValue(str(path.absolute()), source)
+            case WrittenValue(str(name), source):
+                content.values[key] = WrittenValue(_from_folder(folder, name), source)
+    match content.values.get("chart.set"):
+        case WrittenValue(list(songs), source):
+            written = [_song_from_folder(folder, song) if isinstance(song, str) else song for song in songs]
+            content.values["chart.set"] = WrittenValue(written, source)
     return content
+
+
+def _from_folder(folder: Path, name: str) -> str:
+    """Return the absolute path of a file that a file in `folder` names, if there is one; else the name."""
+    if "\0" in name or not (os.sep in name or "." in name):
+        return name
+    path = folder / name
+    exists = os.path.lexists(path) or os.path.lexists(folder / split_song(name)[0])
+    return str(path.absolute()) if exists else name
+
+
+def _song_from_folder(folder: Path, written: str) -> str:
+    with contextlib.suppress(ValueError):  # resolve_settings reports it
+        song = parse_set_song(written)
+        return replace(song, chart=_from_folder(folder, song.chart)).text
+    return written
 
 
 def write_binding(named: str | None, binding: str, target: Target) -> Path:
@@ -150,12 +171,13 @@ def write_binding(named: str | None, binding: str, target: Target) -> Path:
 
 
 def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: None) -> Chart:
-    """Load the chart that `settings` name, chart.file or else chart.changes, and transpose it.
+    """Load the chart that `settings` name: the song of chart.set, chart.file or else chart.changes; and transpose it.
 
     `before_parsing` is called when the file is read, before anything looks at its content. Raises
     NoSuchInput or NotPermitted for a file that cannot be read, UnreadableInput for a file that is not a chart.
     """
-    named, meter = settings.chart.file, settings.tempo.meter
+    song, meter = song_of(settings), settings.tempo.meter
+    named = settings.chart.file if song is None else song.chart
     if named is None:
         before_parsing()
         chart = parse_changes(settings.chart.changes, meter, "chart.changes")
@@ -167,11 +189,19 @@ def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: 
                 before_parsing()
                 chart = read_ireal(named, "chart.file")
             else:
-                path, song = _chart_path(named)
-                chart = read_chart(path, meter, song, before_parsing)
+                path, title = _chart_path(named)
+                chart = read_chart(path, meter, title, before_parsing)
         except ChartError as error:
             raise UnreadableInput(str(error)) from None
+    if song is not None and song.key is not None:
+        return song.in_key(chart)
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
+
+
+def at_chart_tempo(settings: Settings, chart: Chart) -> Settings:
+    """Return `settings` with the tempo that the chart, or the song of the set, asks for."""
+    bpm = tempo_of(settings, chart)
+    return settings if bpm is None else with_values(settings, [("tempo.bpm", bpm)])
 
 
 def _chart_path(named: str) -> tuple[Path, str | None]:

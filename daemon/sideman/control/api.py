@@ -27,7 +27,8 @@ from sideman.config.reading import (
     PieceJob,
     written_settings,
 )
-from sideman.config.sources import CHARTS, PRESETS, SettingsSources, chart_by_name, read_preset, write_binding
+from sideman.config.resources import CHARTS, PRESETS
+from sideman.config.sources import SettingsSources, chart_by_name, read_preset, write_binding
 from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
@@ -49,10 +50,12 @@ from sideman.core.settings.schema import (
     Settings,
     closest_key,
     is_live,
+    tempo_of,
     value_of,
     with_values,
     write_value,
 )
+from sideman.core.settings.set_list import find_song
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -102,6 +105,7 @@ class ControlApi(Struct, dict=True):
             protocol.GetRequest: lambda request: self.settings_api.describe(request.key),
             protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value),
             protocol.PresetRequest: lambda request: self.settings_api.apply_preset(request.name),
+            protocol.ChartRequest: lambda request: self.settings_api.play_chart(request.name),
             protocol.ReloadRequest: lambda _: self.settings_api.reload(),
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
@@ -122,7 +126,9 @@ class ControlApi(Struct, dict=True):
             protocol.GetRequest: self._get_one,
             protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value, by_name=True),
             protocol.LearnRequest: self._learn_unwritten,
+            protocol.ChartRequest: lambda request: self.settings_api.play_chart(request.name, by_name=True),
         }
+        self.settings_api.song_changed = self.queue_next_song
         self._logged_for_guests = ""  # the last error that a guest was not given
 
     @property
@@ -193,6 +199,11 @@ class ControlApi(Struct, dict=True):
         except Exception as error:
             raise plain_error(str(name), error) from error
 
+    def queue_next_song(self) -> None:
+        """Read the chart of the next song of the set, so that the player has it before it is asked for."""
+        if self.settings.chart.set:
+            self.read_files("the next song", self.settings_api.queue_next_song())
+
     def perform_action(self, action: str, argument: str) -> None:
         """Do what the player has requested with a controller. If it is refused, the log says why."""
         fields = request_fields(REQUESTS[action]) if argument and action in REQUESTS else ()
@@ -226,6 +237,7 @@ class ControlApi(Struct, dict=True):
                 self.learned = self._take_learned(argument)
             case events.SettingsChanged(values):
                 self.settings_api.settings = with_values(self.settings, values)
+                self.settings_api.take_song(dict(values).get("chart.song"))
             case events.ModeChanged(mode):
                 self.settings_api.settings = with_values(self.settings, [("play.mode", mode)])
                 self._requested_mode = None
@@ -372,6 +384,12 @@ class SettingsApi(Struct):
     chart: Chart
     sources: SettingsSources
     last_preset: tuple[str, SettingsLayer] | None = None
+    song_changed: Callable[[], None] = lambda: None
+    """Called when another song of the set follows."""
+    next_song: events.QueueSong | None = None
+    """The song of the set that the player was given to follow."""
+    last_song: int = 0
+    """The number of the last song of the set: after a chart in between, the one after it follows."""
 
     def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
@@ -399,8 +417,8 @@ class SettingsApi(Struct):
         name of a chart.
         """
         layer, wanted = self._with_value(key, value)
-        if by_name and "chart.file" in layer:
-            layer = {**layer, "chart.file": WrittenValue(chart_by_name(wanted.chart.file), "set")}
+        if by_name:
+            layer = _named_only(layer, wanted)
             wanted = with_layer(self.settings, layer, reads_chart=False)
         changed = {bindings_key_of(name) or name for name in layer}
         if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
@@ -418,10 +436,57 @@ class SettingsApi(Struct):
         self._apply_values(differing)
         return result
 
+    def play_chart(self, name: str, *, by_name: bool = False) -> Steps:
+        """Play the chart `name`, or the song of the set that has this number or title; `by_name`: as in `set`."""
+        songs = self.settings.chart.set
+        number = find_song(songs, name)
+        if number is None:
+            file = chart_by_name(name) if by_name else name
+            layer = {"chart.file": WrittenValue(file, "chart"), "chart.song": WrittenValue(0, "chart")}
+        else:
+            layer = {"chart.song": WrittenValue(number, "chart")}
+        wanted = with_layer(self.settings, layer, reads_chart=False)
+        differing = dict(settings_difference(self.settings, wanted).values)
+        chart = yield ChartJob.of(wanted)
+        values = self._apply_values(differing, chart)
+        changed = {name: write_value(name, value) for name, value in values.items()}
+        return protocol.ChangedValues(changed, _warnings_of(chart))
+
+    def queue_next_song(self) -> Steps:
+        """Give the player the song that follows in the set. One that cannot be read is left out, which is logged."""
+        self.last_song = self.settings.chart.song or self.last_song
+        first = self.last_song + 1
+        for number in range(first, len(self.settings.chart.set) + 1):
+            wanted = with_values(self.settings, [("chart.song", number)])
+            try:
+                chart: Chart = yield ChartJob.of(wanted)
+            except SidemanError as error:
+                _log.warning("song %d of chart.set is left out: %s", number, error)
+                continue
+            for warning in chart.info.warnings:
+                _log.warning("%s", warning)
+            self.next_song = events.QueueSong(number, chart, tempo_of(wanted, chart))
+            break
+        else:
+            self.next_song = events.QueueSong(first, None)
+        self.put(self.next_song)
+        return None
+
+    def take_song(self, number: object) -> None:
+        """The player has gone on to the song of this number, if it is one."""
+        if number is not None:
+            song = self.next_song
+            if song is not None and song.number == number and song.chart is not None:
+                self.chart, self.next_song = song.chart, None
+                songs = self.settings.chart.set
+                _log.info("song %d of %d: %s", song.number, len(songs), songs[song.number - 1].text)
+            self.song_changed()
+
     def _set_with_chart(self, values: Mapping[str, object], result: protocol.ChangedValues) -> Steps:
         chart = yield ChartJob.of(with_values(self.settings, values.items()))
-        self._apply_values(values, chart)
-        return replace(result, warnings=_warnings_of(chart))
+        applied = self._apply_values(values, chart, at_own_tempo="tempo.bpm" not in values)
+        changed = {**result.changed, **{name: write_value(name, value) for name, value in applied.items()}}
+        return replace(result, changed=changed, warnings=_warnings_of(chart))
 
     def _with_value(self, key: str, value: object) -> tuple[SettingsLayer, Settings]:
         """Return `value` of `key` as a layer, and the settings with it. Text is read as on the command line."""
@@ -463,12 +528,19 @@ class SettingsApi(Struct):
         """Apply what was read. If the chart is wrong, its error is raised and nothing is applied."""
         values = changes.settings
         chart = (yield ChartJob.of(with_values(self.settings, values.items()))) if read_chart else None
-        self._apply_values(values, chart)
+        values = dict(self._apply_values(values, chart, at_own_tempo="tempo.bpm" not in changes.layer))
         changed = {name: write_value(name, value) for name, value in values.items()}
         return protocol.AppliedLayer(changed, list(changes.restart_keys), _warnings_of(chart))
 
-    def _apply_values(self, values: Mapping[str, object], chart: Chart | None = None) -> None:
-        """Apply values of live keys, and the chart that they lead to."""
+    def _apply_values(
+        self, values: Mapping[str, object], chart: Chart | None = None, *, at_own_tempo: bool = True
+    ) -> Mapping[str, object]:
+        """Apply values of live keys, and the chart that they lead to, at its own tempo; return all that changes."""
+        wanted = with_values(self.settings, values.items())
+        bpm = tempo_of(wanted, chart) if chart is not None and at_own_tempo else None
+        if bpm is not None:
+            values = {key: value for key, value in values.items() if key != "tempo.bpm"}
+            values |= {"tempo.bpm": bpm} if bpm != self.settings.tempo.bpm else {}
         if chart is not None and chart != self.chart:
             for warning in chart.info.warnings:
                 _log.warning("%s", warning)
@@ -477,6 +549,19 @@ class SettingsApi(Struct):
         if values:
             self.put(events.ChangeSettings(tuple(values.items())))
         self.settings = with_values(self.settings, values.items())
+        if CHART_KEYS & values.keys():
+            self.song_changed()
+        return values
+
+
+def _named_only(layer: SettingsLayer, wanted: Settings) -> SettingsLayer:
+    """Return `layer` with the paths of the charts that it names in place of their names. Raises NoSuchInput."""
+    if "chart.file" in layer:
+        layer = {**layer, "chart.file": WrittenValue(chart_by_name(wanted.chart.file), "set")}
+    if "chart.set" in layer:
+        songs = [replace(song, chart=chart_by_name(song.chart)).text for song in wanted.chart.set]
+        layer = {**layer, "chart.set": WrittenValue(songs, "set")}
+    return layer
 
 
 def _warnings_of(chart: Chart | None) -> list[str] | UnsetType:

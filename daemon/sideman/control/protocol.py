@@ -266,6 +266,18 @@ class PresetRequest(Request, frozen=True, tag="preset"):
     name: str
 
 
+class ChartRequest(Request, frozen=True, tag="chart"):
+    """Play another chart from the next bar line on.
+
+    `name` is that of a chart, the path of a file, or the number or the name of a song of `chart.set`. The
+    chart is played at its own tempo if it gives one and `chart.tempo` is true.
+    """
+
+    results = (ChangedValues,)
+
+    name: str
+
+
 class KeepRequest(Request, frozen=True, tag="keep"):
     """Save the last minutes as a take."""
 

@@ -42,7 +42,11 @@ class PlayVariation(_Command, frozen=True, tag="Again"):
     """Play the last phrase again, varied: its rhythm and contour with other notes."""
 
 
-ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation
+class NextSong(_Command, frozen=True, tag="NextSong"):
+    """Go on to the next song of the set at the end of the form; asked for twice, at the next bar line."""
+
+
+ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation | NextSong
 """The commands of actions."""
 
 
@@ -82,6 +86,14 @@ ACTIONS = {
         ),
         Action("tap", "tap the tempo", TapTempo(), key="t"),
         Action("again", "play the last phrase again, varied", PlayVariation(), key="a"),
+        Action(
+            "next",
+            "go on to the next song of the set at the end of the form, or, asked for twice, at the next bar line; "
+            "after the last song the music ends",
+            NextSong(),
+            key="n",
+        ),
+        Action("chart", "play the chart NAME, or the song of the set with that number", argument="required"),
         Action("keep", "save the last minutes as a take", key="k"),
         Action("preset", "use the settings of the preset NAME", argument="required"),
     )

@@ -22,9 +22,10 @@ from typing import Literal
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
+from sideman.core.actions import NextSong, Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartsMemory, ChartTimeline
+from sideman.core.chart.written import WrittenChart
 from sideman.core.events import (
     ChangeSettings,
     ClockInput,
@@ -47,7 +48,7 @@ from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist, SoloistMemory
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import Settings, choruses_of
 from sideman.core.settings.voices import voice_sounds
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
@@ -67,7 +68,7 @@ LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
-ChangeName = Literal["mode", "chart"]
+ChangeName = Literal["mode", "chart", "song"]
 """What can change on a bar line."""
 _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
@@ -79,6 +80,15 @@ class DueItem(Struct, frozen=True):
     beat: float
     second: float
     item: MidiEvent | events.BarPlayed
+
+
+class SongMemory(Struct, frozen=True):
+    """The song of the set that follows, as plain data, and the beat on which it takes over, if that is known."""
+
+    number: int
+    chart: WrittenChart
+    bpm: float | None
+    start: float | None
 
 
 class EngineMemory(Struct, frozen=True):
@@ -102,6 +112,7 @@ class EngineMemory(Struct, frozen=True):
     soloist: SoloistMemory
     accompaniment: AccompanimentMemory
     band: dict[MemberName, BandMemory] = {}  # an earlier version has none
+    song: SongMemory | None = None
 
 
 class Engine:
@@ -135,6 +146,10 @@ class Engine:
         self._state: PlayState = "idle"
         self._state_until: float | None = None
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
+        self._song: events.QueueSong | None = None  # the song of the set that follows
+        self._written_song: WrittenChart | None = None  # its chart as plain data; made once, as in `ChartSpan`
+        self._song_start = math.inf  # the beat on which it takes over
+        self._asked_end: float | None = None  # the end of the form at which to go on; NaN: the song is not there yet
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
     @property
@@ -305,7 +320,13 @@ class Engine:
             case ChangeSettings(values):
                 return self._change_settings(values, second)
             case events.SetChart(chart):
+                if self._changes.pop("song", None) is not None:  # another chart than that of the song takes over
+                    self._song_start = math.inf
                 self._change_chart(chart)
+            case events.QueueSong():
+                self._queue_song(item, second)
+            case NextSong():
+                self._ask_for_next_song(second)
         return []
 
     def _hear(self, received: MidiEvent, second: float) -> list[MidiEvent]:
@@ -331,6 +352,8 @@ class Engine:
             if tick is not None and self.listening.is_too_near(tick, second):
                 self.prepare(second)
             self.live.change(changes)
+            if any(key in ("chart.song", "chart.set") for key, _ in changes):
+                self._count_choruses()
             if (new_bpm := self.settings.tempo.bpm) != bpm:
                 if self.transport.clock is None:
                     self.timeline.tempo = self.tempo.with_bpm(new_bpm, second)
@@ -360,6 +383,77 @@ class Engine:
             self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
         self._changes["chart"] = self._end_chart
         self._soloist.chart_changed(self._bar_line)
+
+    # -- the songs of a set
+
+    def _count_choruses(self) -> None:
+        """Another song of the set is played, from the top of the chart: it ends after its own number of choruses."""
+        if self._bar_line <= self.timeline.end_tick and self.timeline.has_final_note:
+            self.timeline.end = self._song_start = math.inf
+            self._asked_end = None
+            self.timeline.end_after_choruses(self.chart.charts[1].start)
+            self._let_song_follow()
+
+    def _queue_song(self, song: events.QueueSong, second: float) -> None:
+        """Let `song` follow: after the last chorus of the one that is played, or when it is asked for."""
+        if "song" in self._changes:  # it begins at the next bar line, and then the one after it is asked for
+            return
+        self._song = None if song.chart is None else song
+        self._written_song = None if song.chart is None else WrittenChart.of(song.chart)
+        self._song_start = math.inf
+        self._let_song_follow()
+        if self._song is not None and self._asked_end is not None:
+            self._asked_end = None
+            self._ask_for_next_song(second)
+
+    def _let_song_follow(self) -> None:
+        """Where the music would end, the next song of the set begins, if there is one."""
+        if self._song is not None and self._bar_line <= self.timeline.end_tick < math.inf:
+            self._song_start, self.timeline.end = self.timeline.end, math.inf
+            self._announce_song()
+
+    def _ask_for_next_song(self, second: float) -> None:
+        """Go on at the end of the form, or, where that is asked for already, at the next bar line."""
+        chart, line = self.settings.chart, self._bar_line / TICKS_PER_QUARTER
+        if not 0 <= chart.song <= len(chart.set) or not chart.set:
+            return
+        if self._song is None and chart.song < len(chart.set):
+            self._asked_end = math.nan
+        elif not self.transport.rolling:
+            if self._song is not None and self._song.chart is not None:
+                self._change_chart(self._song.chart)
+                self._start_song(second)
+        elif self._bar_line <= self.timeline.end_tick:
+            form_end = self.chart.form_end(line)
+            end, self._asked_end = line if self._asked_end == form_end else form_end, form_end
+            if self._song is None:
+                self.timeline.end, self.timeline.has_final_note = end, True
+                self._set_bar_line(self._bar_line)
+            else:
+                self.timeline.end, self._song_start = math.inf, end
+                self._announce_song()
+
+    def _announce_song(self) -> None:
+        """Let the next song take over at the next bar line, if that is where it begins."""
+        song = self._song
+        if song is None or song.chart is None or tick_at(self._song_start) > self._bar_line or "song" in self._changes:
+            return
+        self._change_chart(song.chart)
+        self._changes["song"] = lambda beat: self._start_song(self.timeline.second_at(beat))
+
+    def _start_song(self, second: float) -> list[MidiEvent]:
+        """The next song of the set begins at `second`."""
+        song, self._song, self._song_start, self._asked_end = self._song, None, math.inf, None
+        if song is None:
+            return []
+        values: list[tuple[str, object]] = [("chart.song", song.number)]
+        values += [("tempo.bpm", song.bpm)] if song.bpm is not None else []
+        self.live.change(values)
+        if song.bpm is not None and self.transport.clock is None:
+            self.timeline.tempo = self.tempo.with_bpm(song.bpm, second - self.timeline.offset_s)
+        self._count_choruses()
+        self.report(events.SettingsChanged(tuple(values)))
+        return []
 
     def _end_chart(self, beat: float) -> list[MidiEvent]:  # noqa: ARG002 - the same for every change
         return self.ledger.release_all()
@@ -466,12 +560,16 @@ class Engine:
 
     def _relocate(self, position: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
+        if "song" in self._changes:
+            self._start_song(self.timeline.second_at(self.transport.stopped_beat))
         self.timeline.move(position, self.transport.stopped_beat, ahead)
         self._changes.clear()
         self._turns.activity.clear()
         self._set_bar_line(next_bar_line(self.chart, tick_at(self.timeline.start)))
         for part in self._parts:
             part.relocate()
+        self._song_start, self._asked_end = math.inf, None
+        self._let_song_follow()
 
     # -- what is played
 
@@ -593,6 +691,8 @@ class Engine:
     def _set_bar_line(self, tick: int) -> None:
         self._bar_line = tick  # of the next bar line
         self._bar_line_pending = tick <= self.timeline.end_tick  # it lies before the end
+        if self._song_start < math.inf:
+            self._announce_song()
 
     def _due(self, sent: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
         second = self.timeline.second_at(beat)
@@ -607,7 +707,7 @@ class Engine:
 
     def memory(self) -> EngineMemory:
         """Return all that is needed to go on with the same music, as plain data that shares nothing with the engine."""
-        timeline, choruses = self.timeline, self.settings.chart.choruses
+        timeline, choruses = self.timeline, choruses_of(self.settings)
         return EngineMemory(
             min(max(timeline.start, self.transport.reached_beat), timeline.end),
             self._bar_line,
@@ -623,7 +723,14 @@ class Engine:
             self._soloist.memory(),
             self._accompaniment.memory(),
             {part.name: part.memory() for part in self.band},
+            self._song_memory(),
         )
+
+    def _song_memory(self) -> SongMemory | None:
+        song, start = self._song, self._song_start
+        if song is None or self._written_song is None:
+            return None
+        return SongMemory(song.number, self._written_song, song.bpm, None if start == math.inf else start)
 
     def recall(self, memory: EngineMemory) -> None:
         """Go on from `memory`, which is of the same bundle. Raises ValueError, KeyError or ChordError.
@@ -643,10 +750,17 @@ class Engine:
                 part.recall(memory.band[part.name])
             else:
                 part.relocate()
-        self._set_bar_line(memory.bar_line)
+        if (song := memory.song) is not None:
+            self._song, self._written_song = events.QueueSong(song.number, song.chart.chart(), song.bpm), song.chart
         changes: Mapping[ChangeName, Callable[[float], list[MidiEvent]]]
-        changes = {"mode": self._start_scheduled_mode, "chart": self._end_chart}
+        changes = {
+            "mode": self._start_scheduled_mode,
+            "chart": self._end_chart,
+            "song": lambda beat: self._start_song(self.timeline.second_at(beat)),
+        }
         self._changes = {name: changes[name] for name in memory.changes}
+        self._song_start = math.inf if song is None or song.start is None else song.start
+        self._set_bar_line(memory.bar_line)
 
     # -- what is shown
 

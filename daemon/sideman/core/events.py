@@ -41,6 +41,9 @@ Real = Annotated[float, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
 Second = Real  # a moment of the player's clock, or a length
 Beat = Real  # a moment, in quarter notes since the player began, or a length
 
+SongNumber = Annotated[int, msgspec.Meta(ge=0, le=1000)]  # in a set, from 1
+SongTempo = Annotated[float, msgspec.Meta(ge=20, le=400)]  # in quarter notes a minute
+
 PlayState = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks", "bass", "drums"]
 
@@ -163,6 +166,17 @@ class SetChart(Message, frozen=True):
     chart: Chart
 
 
+class QueueSong(Message, frozen=True):
+    """Song `number` of the set follows the one that is played, over `chart` and at `bpm`; without a chart, none does.
+
+    A `bpm` of None leaves the tempo as it is.
+    """
+
+    number: SongNumber
+    chart: Chart | None
+    bpm: SongTempo | None = None
+
+
 class ChangeSettings(Message, frozen=True):
     """Change settings: `values` are dotted keys with their new values. A new play.mode waits for a bar line."""
 
@@ -210,7 +224,7 @@ PlainCommand = (
     ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod | SendSetup
 )
 """The commands that a journal holds field by field."""
-Command = PlainCommand | SetChart | ChangeSettings
+Command = PlainCommand | SetChart | QueueSong | ChangeSettings
 
 # -- reports
 

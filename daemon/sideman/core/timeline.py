@@ -18,6 +18,7 @@ from sideman.core.chart.styles import STRAIGHT_STYLES, Style
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.positions import next_multiple, tick_at
 from sideman.core.settings.live import LiveSettings
+from sideman.core.settings.schema import choruses_of
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
 from sideman_models.music.swing import swung_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -130,7 +131,7 @@ class Timeline:
 
     def end_after_choruses(self, top: float) -> bool:
         """Set the end to `chart.choruses` times the chart after beat `top`; False where no number is set."""
-        choruses = self.live.settings.chart.choruses
+        choruses = choruses_of(self.live.settings)
         if not self.has_final_note or choruses is None:
             return False
         self.end = top + choruses * self.chart.chart.length

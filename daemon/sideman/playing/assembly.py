@@ -19,7 +19,7 @@ from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import Settings, with_values
+from sideman.core.settings.schema import Settings, choruses_of, with_values
 from sideman.core.timeline import PlaySpan
 from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
 from sideman_models.errors import ModelsError
@@ -55,7 +55,7 @@ class Performance(Struct, frozen=True):
         The chorus that contains `start` is the first of these. If a clock is followed, the clock says when and where in
         the chart the music begins.
         """
-        choruses, length = self.settings.chart.choruses, self.chart.length
+        choruses, length = choruses_of(self.settings), self.chart.length
         end = None if beats is None else start + beats
         if beats is None and choruses is not None:
             end = ((0 if clocks.source else start // length) + choruses) * length
@@ -169,7 +169,7 @@ def recall(engine: Engine, memory: EngineMemory) -> None:
 def _is_same_music(memory: EngineMemory, rehearsal: Engine, chart: Chart) -> bool:
     """Whether the settings still ask for what was played."""
     settings = rehearsal.settings
-    asked = chart, settings.play.mode, settings.play.rate, settings.chart.choruses
+    asked = chart, settings.play.mode, settings.play.rate, choruses_of(settings)
     return asked == (rehearsal.chart.chart, memory.turns.current.name, memory.rate, memory.choruses)
 
 

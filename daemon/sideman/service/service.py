@@ -296,9 +296,11 @@ class Service:
         def show_plan(plan: bool, choices: bool) -> None:
             player.reports_plan, player.reports_choices = plan, choices
 
-        return ControlHub(
+        hub = ControlHub(
             api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at), show_plan
         )
+        api.queue_next_song()
+        return hub
 
     # -- playing
 

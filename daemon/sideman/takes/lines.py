@@ -47,6 +47,9 @@ def encode_report(report: RecordedReport) -> bytes:
         case InputReceived(second, beat, item):
             if isinstance(item, events.SetChart):
                 line = _InputLine(second, beat, _SetChartLine(WrittenChart.of(item.chart)))
+            elif isinstance(item, events.QueueSong):
+                chart = None if item.chart is None else WrittenChart.of(item.chart)
+                line = _InputLine(second, beat, _QueueSongLine(item.number, chart, item.bpm))
             elif isinstance(item, events.ChangeSettings):
                 values = tuple((name, setting_to_json(name, value)) for name, value in item.values)
                 line = _InputLine(second, beat, _ChangeSettingsLine(values))
@@ -63,6 +66,18 @@ def encode_report(report: RecordedReport) -> bytes:
     return encode_line(line)
 
 
+def _read_item(item: _WrittenItem) -> events.MidiEvent | events.Command:
+    match item:
+        case _SetChartLine(chart):
+            return events.SetChart(chart.chart())
+        case _QueueSongLine(number, chart, bpm):
+            return events.QueueSong(number, None if chart is None else chart.chart(), bpm)
+        case _ChangeSettingsLine(values):
+            return events.ChangeSettings(tuple(setting_from_json(name, value) for name, value in values))
+        case _:
+            return item
+
+
 def encode_line(content: object) -> bytes:
     """Any struct, or a dict of structs, as a line of JSON, with its line break."""
     return _ENCODER.encode(content) + b"\n"
@@ -74,12 +89,7 @@ def decode_report(line: bytes) -> RecordedReport:
         read: RecordedReport | _InputLine | _BarStartedLine | _BarPlayedLine = _DECODER.decode(line)
         match read:
             case _InputLine(second, beat, item):
-                if isinstance(item, _SetChartLine):
-                    return InputReceived(second, beat, events.SetChart(item.chart.chart()))
-                if isinstance(item, _ChangeSettingsLine):
-                    values = tuple(setting_from_json(name, value) for name, value in item.values)
-                    return InputReceived(second, beat, events.ChangeSettings(values))
-                return InputReceived(second, beat, item)
+                return InputReceived(second, beat, _read_item(item))
             case _BarStartedLine(beat, meter, changes):
                 chords = tuple((at, parse_chord(text)) for at, text in changes)
                 return BarStarted(beat, parse_meter(meter), chords)
@@ -151,14 +161,23 @@ class _SetChartLine(events.Message, frozen=True, tag="SetChart"):
     chart: WrittenChart
 
 
+class _QueueSongLine(events.Message, frozen=True, tag="QueueSong"):
+    number: events.SongNumber
+    chart: WrittenChart | None
+    bpm: events.SongTempo | None
+
+
 class _ChangeSettingsLine(events.Message, frozen=True, tag="Change"):
     values: tuple[tuple[str, Any], ...]
+
+
+_WrittenItem = events.MidiEvent | events.PlainCommand | _SetChartLine | _QueueSongLine | _ChangeSettingsLine
 
 
 class _InputLine(events.Message, frozen=True, tag="Arrived"):
     second: events.Second
     beat: events.Beat
-    item: events.MidiEvent | events.PlainCommand | _SetChartLine | _ChangeSettingsLine
+    item: _WrittenItem
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=float)

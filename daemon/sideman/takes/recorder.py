@@ -22,6 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core import events
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import Advanced, BarStarted, InputReceived, PlayerEnded, Report
 from sideman.core.settings.schema import TakesSettings, with_values
@@ -57,6 +58,7 @@ class TakeRecorder:
     def __init__(self, folder: TakeFolder, takes: TakesSettings, names: Iterator[str], header: TakeHeader) -> None:
         store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names)
         self._header = header  # of a take that would start now
+        self._songs: dict[object, Chart] = {}  # the song of the set that follows, by its number
         self._sink = _TakeWriter(store, header) if takes.record else _RecentBars(store, header)
 
     def record(self, report: Report) -> None:
@@ -67,10 +69,14 @@ class TakeRecorder:
         match report:
             case events.SettingsChanged(values):
                 settings = with_values(header.settings, values)
-                seed = dict(values).get("play.seed")
-                self._header = replace(header, settings=settings, seed=seed if isinstance(seed, int) else header.seed)
+                changed = dict(values)
+                seed, song = changed.get("play.seed"), self._songs.get(changed.get("chart.song"))
+                seed = seed if isinstance(seed, int) else header.seed
+                self._header = replace(header, settings=settings, seed=seed, chart=song or header.chart)
             case events.ModeChanged(mode):
                 self._header = replace(header, settings=with_values(header.settings, [("play.mode", mode)]))
+            case InputReceived(_, _, events.QueueSong(number, chart)):
+                self._songs = {} if chart is None else {number: chart}
             case InputReceived(_, _, events.SetChart(chart)):
                 self._header = replace(header, chart=chart)
 

@@ -48,7 +48,7 @@ def bars(text: str, meter: Meter = FOUR) -> list[str]:
 )
 def test_chords_share_their_bar(text: str, meter: str, expected: str) -> None:
     """Guards against: a harmony that changes on another beat than the musician means."""
-    assert bars(text, parse_meter(meter)) == [expected]
+    assert bars(f"| {text} |", parse_meter(meter)) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_bars_and_repeats_are_written_out(text: str, expected: str) -> None:
         ("/ C", 1, "there is none"),
         ("C | % G", 2, "'%' repeats a whole bar"),
         ("C | | D", 2, "the bar is empty"),
-        ("C D E F G A B C D", 1, "9 chords"),
+        ("C D E F G A B C D |", 1, "9 chords"),
         ("C | D : E", 2, "':' is not a chord"),
     ],
 )
@@ -262,5 +262,5 @@ def test_charts_of_the_same_bars_are_equal() -> None:
 def test_chords_share_the_beats_that_musicians_count(meter: str, count: int, expected: list[float]) -> None:
     """Guards against: a slow blues in 12/8 whose chords change within the triplets."""
     assert chord_onsets(count, parse_meter(meter)) == expected
-    bar = read(f"{meter} " + " ".join(ROOT_NAMES[:count])).bars[0]
+    bar = read(f"{meter} " + " ".join(ROOT_NAMES[:count]) + " |").bars[0]
     assert [at for at, _ in bar.chords] == expected

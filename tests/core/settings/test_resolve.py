@@ -126,7 +126,10 @@ _printable = st.characters(codec="ascii", categories=("L", "N", "P"))
 _names = st.text(_printable, min_size=1).filter(lambda name: name != "none")
 
 
-@given(st.lists(_names, min_size=1, max_size=16, unique=True), st.sampled_from(sorted(LIST_KEYS - {"play.comp"})))
+@given(
+    st.lists(_names, min_size=1, max_size=16, unique=True),
+    st.sampled_from(sorted(LIST_KEYS - {"chart.set", "play.comp"})),
+)
 def test_ports_are_one_name_or_a_list(names: list[str], key: str) -> None:
     """Guards against: a file with one port that is not read any more; a take or a state that loses the ports."""
     value = value_of(resolve_settings([layer({key: names})]), key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -199,6 +199,10 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
         bars = (Bar(tuple((at, chord.shown(transpose)) for at, chord in bar.chords), bar.meter) for bar in self.bars)
         return Chart(tuple(bars), self.info.transposed(-transpose))
 
+    def with_warning(self, problem: str) -> Chart:
+        """Return the same song with one more warning."""
+        return replace(self, info=replace(self.info, warnings=(*self.info.warnings, f"{self.info.title}: {problem}")))
+
     def text(self) -> str:
         """Return the chart as text for `parse_changes`, with the chart's first meter as the default.
 
@@ -249,3 +253,14 @@ def make_bar(chords: Sequence[Chord], onsets: Sequence[Fraction], meter: Meter) 
     """Return a bar of `chords` with these onsets (the first at 0), without chords that repeat the one before."""
     kept = [index for index in range(len(chords)) if index == 0 or chords[index] != chords[index - 1]]
     return Bar(tuple((float(onsets[index]), chords[index]) for index in kept), meter)
+
+
+def bar_on_grid(placed: Iterable[tuple[Fraction, Chord]], meter: Meter, last: Chord) -> Bar:
+    """Return a bar of half-beats, in which each chord begins on the nearest one and lasts until the next chord.
+
+    `placed` has each chord with its place in quarter notes; until the first one the chord before, `last`, goes on.
+    """
+    places = chord_onsets(2 * meter.numerator, meter)
+    half_beat = meter.quarters / len(places)
+    begins = {min(round(at / half_beat), len(places) - 1): chord for at, chord in placed}
+    return make_bar([last := begins.get(index, last) for index in range(len(places))], places, meter)

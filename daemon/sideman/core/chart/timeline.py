@@ -20,6 +20,7 @@ from msgspec import Struct
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.styles import Style
 from sideman.core.chart.written import WrittenChart
+from sideman.core.positions import EPSILON_BEATS
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -122,6 +123,13 @@ class ChartTimeline:
             chart_start = [entry for entry in self._held[-1:] if entry[1] is None and entry[0] > beat]
             self._set_held(chord, beat)
             self._held += chart_start
+
+    def form_end(self, beat: float) -> float:
+        """Return the first beat at or after `beat` on which a chorus ends."""
+        span = self._span_at(beat)
+        return (
+            span.start + max(1, math.ceil((beat - span.start) / span.chart.length - EPSILON_BEATS)) * span.chart.length
+        )
 
     def move_top(self, top: float) -> None:
         """Move the top of the chart that was set last to beat `top`, which may lie in the past or in the future."""

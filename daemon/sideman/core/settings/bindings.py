@@ -152,6 +152,8 @@ def _read_note_target(value: object) -> ActionTarget:
 
 def _read_program_target(value: object) -> ActionTarget:
     name = value.strip().removeprefix("preset:") if isinstance(value, str) else ""
+    if name == "next" or name.startswith("chart:"):
+        return _read_note_target(name)
     if not _NAME.fullmatch(name):
         raise ValueError
     return ActionTarget("preset", name)
@@ -174,7 +176,7 @@ _ENTRY_TYPES = {
     ),
     "midi.programs": (
         _index_type(1, 128, "program"),
-        SettingType("the name of a preset, such as ballad", _read_program_target),
+        SettingType("the name of a preset, such as ballad, or next, or chart:NAME", _read_program_target),
     ),
 }
 """The types of the number and of the target of an entry, by the key of the bindings."""

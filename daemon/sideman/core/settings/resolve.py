@@ -56,6 +56,8 @@ def resolve_settings(
         found += layer_problems
         settings = with_entries(settings, entries)
         written |= {name: given for name, given in layer.items() if name in entries or bindings_key_of(name)}
+    if "tempo.bpm" in written and "chart.tempo" not in written:
+        settings = with_values(settings, [("chart.tempo", False)])
     found += _problems_between(settings, written, reads_chart=reads_chart)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = ["… and more problems"]
@@ -80,6 +82,9 @@ def read_layer(layer: SettingsLayer) -> tuple[dict[EntryName, Any], list[str]]:
     # A layer with chords asks for these chords: they override the chart file of an earlier layer.
     if "chart.changes" in layer and "chart.file" not in layer:
         entries["chart.file"] = None
+    # In the same way one chart is asked for in place of the set of an earlier layer.
+    if {"chart.changes", "chart.file"} & layer.keys() and not {"chart.set", "chart.song"} & layer.keys():
+        entries["chart.set"] = ()
     problems = []
     first_names: dict[EntryName, str] = {}  # of the bindings: C1 and 24 mean the same pitch
     for name, given in layer.items():

@@ -14,8 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core.actions import action_list
-from sideman.core.chart.chart import ChartError, Meter, parse_meter
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_meter
 from sideman.core.chart.styles import STYLES, Style
+from sideman.core.settings.set_list import SetSong, set_list_type
 from sideman.core.settings.types import (
     PitchRange,
     SettingType,
@@ -238,8 +239,9 @@ class MidiSettings(Struct, frozen=True):
     )
     programs: Bindings = _setting(
         NO_BINDINGS,
-        bindings_type("program numbers from 1 to 128, each with a preset"),
-        "The presets that program changes select, for instance {1: ballad, 2: bebop}.",
+        bindings_type("program numbers from 1 to 128, each with a preset, next or chart:NAME"),
+        "The presets that program changes select, for instance {1: ballad, 2: bebop}; also next, the next song of "
+        "chart.set, and chart:NAME, a chart or the number of a song of the set.",
     )
 
 
@@ -534,6 +536,22 @@ class ChartSettings(Struct, frozen=True):
     transpose: int = _setting(
         0, integer_type(-11, 11), "Move the chords up, or down if negative, by this many semitones."
     )
+    tempo: bool = _setting(
+        True,
+        boolean_type(),
+        "Play a chart at the tempo that it gives, if it gives one. Where you set tempo.bpm in your configuration, in a "
+        "preset or on the command line, and not this, it is false.",
+    )
+    set: tuple[SetSong, ...] = _setting(
+        (),
+        set_list_type(),
+        "A set: the songs of the evening, played one after the other instead of chart.file, for instance [blues, "
+        "'autumn, in Bb, 160 bpm, 3 choruses']. A song without a number of choruses goes on until the action next, "
+        "after which the song is played to the end of its form; next once more goes on at the next bar line.",
+    )
+    song: int = _setting(
+        1, integer_type(0, 200), "The song of chart.set that is played, from 1; 0 plays chart.file or chart.changes."
+    )
     choruses: int | None = _setting(
         None,
         optional_type(None, integer_type(1, 1_000_000), "without end"),
@@ -646,10 +664,12 @@ LIST_KEYS = frozenset(name for name, key in KEYS.items() if key.value_type.is_li
 BINDING_KEYS = tuple(name for name, key in KEYS.items() if isinstance(key.default, Bindings))
 """The keys that have numbered keys below them, such as `midi.cc.20`."""
 
-CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
+CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose", "chart.set", "chart.song"})
 """The keys that lead to another chart."""
 
-LIVE_KEYS = frozenset({"tempo.bpm", "midi.transpose", "midi.ghost", "log.level", *CHART_KEYS, *BINDING_KEYS})
+LIVE_KEYS = frozenset(
+    {"tempo.bpm", "chart.tempo", "midi.transpose", "midi.ghost", "log.level", *CHART_KEYS, *BINDING_KEYS}
+)
 """The keys that can be changed while sideman plays, besides all keys of `play`."""
 
 
@@ -683,6 +703,26 @@ def with_values(settings: Settings, values: Iterable[tuple[str, object]]) -> Set
         group, _, key = name.partition(".")
         groups.setdefault(group, {})[key] = value
     return replace(settings, **{name: replace(getattr(settings, name), **changed) for name, changed in groups.items()})
+
+
+def song_of(settings: Settings) -> SetSong | None:
+    """Return the song of the set that is played; None if there is no set, or another chart is played."""
+    chart = settings.chart
+    return chart.set[chart.song - 1] if 1 <= chart.song <= len(chart.set) else None
+
+
+def choruses_of(settings: Settings) -> int | None:
+    """Return how many choruses are played, of the song of the set or else of the chart; None: without end."""
+    song = song_of(settings)
+    return settings.chart.choruses if song is None or song.choruses is None else song.choruses
+
+
+def tempo_of(settings: Settings, chart: Chart) -> float | None:
+    """Return the tempo that a song of a set or its chart asks for; None if it is `tempo.bpm` as it stands."""
+    song = song_of(settings)
+    if not CLOCK_SOURCES[settings.tempo.source].accepts_tempo:
+        return None
+    return (song.bpm if song else None) or (chart.info.tempo if settings.chart.tempo else None)
 
 
 def write_value(name: str, value: object) -> object:
