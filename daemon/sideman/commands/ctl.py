@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers = {
         name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
         for name, kind in REQUESTS.items()
+        if not kind.for_programs
     }
     unset, socket = argparse.SUPPRESS, "the socket of the daemon, instead of the usual one"
     for each in (parser, *parsers.values()):
