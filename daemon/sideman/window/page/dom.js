@@ -31,7 +31,14 @@ export async function reported(action, report) {
 export function panel(store, name, fill) {
   const details = document.getElementById(`panel-${name}`);
   const content = details.lastElementChild;
-  const fillIfShown = () => details.open && store.state.connection.open && fill(content);
+  const fillIfShown = async () => {
+    if (!details.open || !store.state.connection.open) return;
+    try {
+      await fill(content);
+    } catch (error) {
+      content.replaceChildren(make("p", { className: "report", textContent: error.message }));
+    }
+  };
   details.addEventListener("toggle", fillIfShown);
   store.on("connection", fillIfShown);
   return content;
