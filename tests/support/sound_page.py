@@ -14,102 +14,22 @@ import functools
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 FILES = Path(__file__).parents[2] / "daemon" / "sideman" / "window" / "page"
-POLICY = "default-src 'self'; script-src 'self'; style-src 'self'"
+HARNESS = Path(__file__).parent
+_PAGE = b"<!doctype html><link rel=icon href=data:,><title>sound</title><div id=keys></div>"
+POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src data:"
 TIMEOUT_S = 60.0  # against hanging only
 _OUTLIER_MS = 5.0
 _FLAGS = ("--autoplay-policy=no-user-gesture-required",)
 
-# The fake store, and a recorder of every part. `window.hidden` lets timers run as in a tab in the background.
-_HARNESS = """
-export const OFFSET_MS = 1234.5;
-export const handlers = {};
-export const requests = [];
-export const store = {
-  on(name, handler) { (handlers[name] ??= []).push(handler); return () => {}; },
-  clock: { toLocal: (second) => 1000 * second - OFFSET_MS },
-  request: async (what) => { requests.push(what); return {}; },
-};
-export const second = (ms = performance.now()) => (ms + OFFSET_MS) / 1000;
-export function emit(event) { for (const handler of handlers[event.event] ?? []) handler(event); }
-
-/** Events [{after, ...event}] are emitted `after` so many seconds, by messages, which no tab in the background delays. */
-export async function emitAll(events) {
-  const channel = new MessageChannel();
-  const start = performance.now();
-  let next = 0;
-  await new Promise((done) => {
-    channel.port1.onmessage = () => {
-      for (; next < events.length && performance.now() - start >= 1000 * events[next].after; next += 1) emit(events[next]);
-      if (next < events.length) setTimeoutReal(() => channel.port2.postMessage(0), 4);
-      else done();
-    };
-    channel.port2.postMessage(0);
-  });
-}
-const setTimeoutReal = window.setTimeout.bind(window);
-export const pause = (seconds) => new Promise((done) => setTimeoutReal(done, 1000 * seconds));
-
-export class Recorder {
-  static async of(sound, names) {
-    const recorder = new Recorder();
-    const context = (recorder.context = sound.context);
-    await context.audioWorklet.addModule("/test/worklet.js");
-    recorder.parts = {};
-    for (const name of names) {
-      const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
-      const blocks = (recorder.parts[name] = []);
-      node.port.onmessage = ({ data }) => blocks.push(data);
-      (name === "all" ? sound.sampler.output : sound.sampler.parts.get(name).last).connect(node);
-      node.connect(context.destination);
-    }
-    recorder.readings = [];
-    const read = () => {
-      const stamp = context.getOutputTimestamp();
-      recorder.readings.push([stamp.contextTime, stamp.performanceTime]);
-      if (!recorder.over) setTimeoutReal(read, 50);
-    };
-    read();
-    return recorder;
-  }
-  /** {part: {first, wave}} with waves as base64 of float32, and the readings. */
-  async end() {
-    await pause(0.2);
-    this.over = true;
-    const parts = {};
-    for (const [name, blocks] of Object.entries(this.parts)) {
-      const first = blocks[0].frame; // the thread that starts loses some blocks
-      const wave = new Float32Array(blocks.at(-1).frame - first + 4096);
-      for (const block of blocks) wave.set(block.wave, block.frame - first);
-      const bytes = new Uint8Array(wave.buffer);
-      let text = "";
-      for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
-      parts[name] = { first, wave: btoa(text) };
-    }
-    return { rate: this.context.sampleRate, readings: this.readings, parts, offset: OFFSET_MS };
-  }
-}
-"""
-_WORKLET = """
-registerProcessor("recorder", class extends AudioWorkletProcessor {
-  wave = new Float32Array(4096); filled = 0; frame = currentFrame;
-  process([[channel]]) {
-    if (!this.filled) this.frame = currentFrame;
-    if (channel) this.wave.set(channel, this.filled); else this.wave.fill(0, this.filled, this.filled + 128);
-    this.filled += 128;
-    if (this.filled === 4096) { this.port.postMessage({ frame: this.frame, wave: this.wave.slice() }); this.filled = 0; }
-    return true;
-  }
-});
-"""
 _TIMERS = """
 const every = window.setInterval.bind(window), once = window.setTimeout.bind(window);
 window.setInterval = (f, ms, ...rest) => every(f, Math.max(ms, 1000), ...rest);
@@ -119,28 +39,29 @@ window.requestAnimationFrame = () => 0;
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
-    """The page's files and the harness, with the policy under which the page runs."""
-
-    made: ClassVar = {
-        "/": "<!doctype html><title>sound</title>",
-        "/test/harness.js": _HARNESS,
-        "/test/worklet.js": _WORKLET,
-    }
+    """The page's files, and below /test/ the harness, with the policy under which the page runs."""
 
     def do_GET(self) -> None:
-        if (text := self.made.get(self.path)) is None:
+        """Serve a file, or an empty page."""
+        if self.path != "/":
             return super().do_GET()
         self.send_response(200)
-        self.send_header("Content-Type", self.guess_type(self.path) if self.path != "/" else "text/html")
+        self.send_header("Content-Type", "text/html")
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(_PAGE)
         return None
 
+    def translate_path(self, path: str) -> str:
+        """The file at a path."""
+        name = path.removeprefix("/test/")
+        return super().translate_path(path) if name == path else str(HARNESS / name)
+
     def end_headers(self) -> None:
+        """Add the policy."""
         self.send_header("Content-Security-Policy", POLICY)
         super().end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_words: object) -> None:
         """No log."""
 
 
@@ -157,22 +78,33 @@ def _served() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def sound_page(hidden: bool = False, before: str = "") -> Iterator[Page]:
-    """A page with the sound's modules; `hidden` lets its timers run once a second. `before` is a script of the test."""
+def chromium() -> Iterator[Callable[..., Page]]:
+    """Real Chromium; the function opens a page in it.
+
+    With `hidden` the timers of the page run once a second, as in a tab in the background. `script` runs before the
+    page's modules are loaded.
+    """
     with _served() as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*_FLAGS])
-        page = browser.new_page()
-        page.set_default_timeout(1000 * TIMEOUT_S)
-        # The recorder keeps the timers of a tab in front: the page's alone are slowed down, after the harness is loaded.
-        page.goto(f"http://127.0.0.1:{port}/")
-        page.evaluate(f"async () => {{ window.t = await import('/test/harness.js'); {before} }}")
-        if hidden:
-            page.evaluate(f"() => {{ {_TIMERS} }}")
-        page.evaluate(
-            "async () => { window.s = await import('/sound/sound.js'); window.sound = s.createSound(t.store); }"
-        )
+
+        def open_page(*, hidden: bool = False, script: str = "") -> Page:
+            page = browser.new_context().new_page()
+            page.set_default_timeout(1000 * TIMEOUT_S)
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.evaluate(f"async () => {{ window.t = await import('/test/sound_harness.js'); {script} }}")
+            page.evaluate(f"() => {{ {_TIMERS if hidden else ''} }}")
+            page.evaluate(
+                """async () => {
+                    const { createSound } = await import("/sound/sound.js");
+                    const { Playing } = await import("/sound/playing.js");
+                    window.sound = createSound(t.store);
+                    window.playing = new Playing(t.store, sound);
+                }"""
+            )
+            return page
+
         try:
-            yield page
+            yield open_page
         finally:
             browser.close()
 
@@ -225,7 +157,8 @@ def record(page: Page, parts: Sequence[str], events: Sequence[Mapping[str, Any]]
             const recorder = await t.Recorder.of(sound, parts);
             await t.pause(0.3);
             const now = t.second();
-            await t.emitAll(events.map((event) => "second" in event ? { ...event, second: event.second + now } : event));
+            const moved = (event) => ("second" in event ? { ...event, second: event.second + now } : event);
+            await t.emitAll(events.map(moved));
             await t.pause(tail);
             return { ...(await recorder.end()), now };
         }""",
