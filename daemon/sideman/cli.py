@@ -21,6 +21,7 @@ from sideman_models.text import PrintableStream, closest, printable
 COMMANDS = {
     "run": "start the daemon in the foreground, and play",
     "ctl": "control the running daemon: status, settings, panic; or watch it play",
+    "window": "show, hear and steer the running daemon in a browser",
     "ports": "list the MIDI ports, and the ports that 'auto' would choose",
     "check": "check the configuration, and explain how to correct it",
     "calibrate": "measure the delay of notes through a loop of cables",

@@ -82,7 +82,7 @@ def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Pat
     assert [(line["ok"], line["id"], line["error"]) for line in client.lines()] == [
         (False, 3, "not now"),
         (False, 4, "status: Object contains unknown field `key`; status takes nothing"),
-        (False, 5, "v: this sideman speaks version 1"),
+        (False, 5, "v: this sideman speaks versions 1 and 2"),
     ]
 
 

@@ -11,18 +11,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import asdict
 
-from sideman.config.resources import config_path, expand_user
 from sideman.control.client import ControlClient, RequestRefused, connect
 from sideman.control.codec import decode_message
 from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_summary
-from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
-from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman.control.socket_file import daemon_paths
+from sideman.core.errors import Unavailable, UsageError
 from sideman_models.text import printable
 
 
@@ -33,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers = {
         name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
         for name, kind in REQUESTS.items()
+        if not kind.for_programs
     }
     unset, socket = argparse.SUPPRESS, "the socket of the daemon, instead of the usual one"
     for each in (parser, *parsers.values()):
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send the request and print the answer. Returns the exit status."""
     arguments = _request_arguments(args)
-    with contextlib.closing(connect(_socket_paths(args.socket, args.name))) as client:
+    with contextlib.closing(connect(daemon_paths(args.socket, args.name))) as client:
         if args.verb == "learn":
             learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
             print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
@@ -109,26 +109,6 @@ def _checked(learned: LearnedEvent, asked: str) -> LearnedEvent:
     if learned.problem:
         raise RequestRefused(f"{_format_learned(learned)}; not written: {learned.problem}")
     return learned
-
-
-def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
-    """Where to look for the daemon: the given socket, else the usual places and the place in the configuration."""
-    if named is not None:
-        yield expand_user(named)
-        return
-    usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
-    yield from usual[:-1]
-    if (file := config_path(None)) is not None:
-        from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
-
-        with contextlib.suppress(SidemanError):
-            values = {key: given.value for key, given in read_yaml(file).values.items()}
-            wanted, client = values.get("control.socket"), values.get("midi.client")
-            known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
-            configured = socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
-            if configured is not None and configured not in usual:
-                yield configured
-    yield usual[-1]
 
 
 def _request_arguments(args: argparse.Namespace) -> dict[str, object]:

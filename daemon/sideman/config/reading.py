@@ -9,6 +9,7 @@ of JSON that are short enough to be read between two notes. The daemon checks th
 
 from __future__ import annotations
 
+import base64
 import codecs
 import contextlib
 import errno
@@ -17,15 +18,18 @@ import json
 import math
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sideman.config import resources
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
@@ -35,10 +39,15 @@ from sideman.core.settings.presets import preset_difference, settings_difference
 from sideman.core.settings.resolve import SettingsLayer
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
+from sideman.files import open_file
 from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
 from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
+from sideman_models.text import printable
 
 MAX_ANSWER_BYTES = 1 << 22
+PIECE_BYTES = 48 << 10
+"""The largest piece of a file; in base64 it is a line of 64 KiB."""
+_MAX_NAMES = 1000
 _BARS_PER_LINE = 16
 _MAX_ERROR_LENGTH = 1 << 15
 _NEEDED_LATER = (
@@ -113,7 +122,75 @@ class ChartJob(Struct, frozen=True, tag="chart"):
         return load_chart(with_values(Settings(), values), before_parsing)
 
 
-Job = ChangesJob | ChartJob
+class Listing(Struct, frozen=True, tag="listing"):
+    """Names in order, each with the second (since 1970) when its file was written last, and the size of another."""
+
+    names: tuple[tuple[str, float, int], ...]
+
+
+class NamesJob(Struct, frozen=True, tag="names"):
+    """The names of all presets or charts, as `resources.resource_names` has them."""
+
+    kind: str
+    suffixes: tuple[str, ...]
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Listing:
+        """List the folders."""
+        names = resources.resource_names(self.kind, *self.suffixes)
+        before_parsing()
+        return Listing(tuple((name, 0.0, 0) for name in names[-_MAX_NAMES:] if name.isprintable()))
+
+
+class FolderJob(Struct, frozen=True, tag="folder"):
+    """The files in a folder whose names end with `suffix`, and the sizes of those with the other suffix.
+
+    Of more than `_MAX_NAMES` it is those that were written last. What is not a plain file is left out.
+    """
+
+    folder: str
+    suffix: str
+    sized: str
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Listing:
+        """List the folder. One that does not exist is empty."""
+        found = []
+        for path in Path(self.folder).glob(f"*{self.suffix}"):
+            with contextlib.suppress(OSError):
+                status, other = path.lstat(), path.with_suffix(self.sized)
+                if stat.S_ISREG(status.st_mode) and path.stem.isprintable() and not path.stem.startswith("."):
+                    found.append((status.st_mtime, path.stem, other.lstat().st_size if other.is_file() else 0))
+        before_parsing()
+        return Listing(tuple((name, written, size) for written, name, size in sorted(found)[-_MAX_NAMES:]))
+
+
+class Piece(Struct, frozen=True, tag="piece"):
+    """A piece of a file, in base64, and the size of the whole file."""
+
+    size: int
+    data: str
+
+
+class PieceJob(Struct, frozen=True, tag="read"):
+    """The piece of a plain file in a folder that begins at byte `offset`: as much as a line can hold."""
+
+    folder: str
+    name: str
+    offset: int
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Piece:
+        """Read it. Raises NoSuchInput for what is not a plain file of that folder."""
+        path = Path(self.folder, self.name)
+        if os.sep in self.name or "\0" in self.name or self.name.startswith(".") or path.is_symlink():
+            raise NoSuchInput(f"{printable(self.name)}: no such file")
+        with open_file(path) as file:
+            before_parsing()
+            file.seek(self.offset)
+            return Piece(os.fstat(file.fileno()).st_size, base64.b64encode(file.read(PIECE_BYTES)).decode())
+
+
+Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob
+WholeAnswer = Changes | Listing | Piece
+"""The answers that are one line."""
 
 
 def written_settings(settings: Settings, names: Sequence[str] = tuple(KEYS)) -> WrittenSettings:
@@ -153,14 +230,14 @@ class _EndLine(Struct, frozen=True, tag="end"):
     pass
 
 
-_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | _EndLine
+_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | Listing | Piece | _EndLine
 
 
 def _written_chord(at: float, chord: Chord) -> _WrittenChord:
     return at, chord.root, chord.quality.name, chord.bass, chord.text
 
 
-def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
+def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
@@ -168,7 +245,7 @@ def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
-        case Changes():
+        case Changes() | Listing() | Piece():
             yield _line(answer)
         case SidemanError():
             yield _line(_ErrorLine(type(answer).__name__, str(answer)[:_MAX_ERROR_LENGTH]))
@@ -184,7 +261,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self.is_complete = False
-        self._whole: Changes | SidemanError | None = None
+        self._whole: WholeAnswer | SidemanError | None = None
         self._info: ChartInfo | None = None
         self._bars: list[Bar] = []
         self._chords = 0
@@ -200,14 +277,14 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
-            case Changes() as changes:
-                self._whole = changes
+            case Changes() | Listing() | Piece() as whole:
+                self._whole = whole
             case _ErrorLine(kind, text):
                 self._whole = _ERRORS.get(kind, UnreadableInput)(text)
             case _EndLine():
                 self.is_complete = True
 
-    def answer(self) -> Changes | Chart | SidemanError:
+    def answer(self) -> WholeAnswer | Chart | SidemanError:
         """Return the whole answer."""
         if self._whole is not None:
             return self._whole
@@ -239,7 +316,7 @@ def main() -> None:
     """Perform the job on standard input, and answer on standard output."""
     limit_itself()
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
-    answer: Changes | Chart | SidemanError
+    answer: WholeAnswer | Chart | SidemanError
     try:
         answer = job.perform(open_nothing_more)
     except SidemanError as error:

@@ -16,8 +16,18 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
-from sideman.config.reading import Changes, ChangesJob, ChartJob, written_settings
-from sideman.config.sources import SettingsSources, chart_by_name, read_preset, write_binding
+from sideman.config.reading import (
+    Changes,
+    ChangesJob,
+    ChartJob,
+    FolderJob,
+    Listing,
+    NamesJob,
+    Piece,
+    PieceJob,
+    written_settings,
+)
+from sideman.config.sources import CHARTS, PRESETS, SettingsSources, chart_by_name, read_preset, write_binding
 from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
@@ -50,6 +60,12 @@ from sideman.core.turns import ModeName
 
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
+CLOCK_NAME = "monotonic"
+"""What the daemon's clock is called: the one of `time.monotonic()`."""
+MAX_PLAYED_LATE_S = 1.0
+"""How long ago a note may have been struck that comes in through the control socket."""
+_TAKE_FORMS = {"mid": ".mid"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +75,8 @@ class ControlApi(Struct, dict=True):
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
     returns the path of the MIDI file. `read_files` performs the steps of a request that needs files: `Readings.perform`
-    in the daemon.
+    in the daemon. `hear` takes a note as if it had come from the player's port at a second, `list_ports` returns the
+    MIDI ports, and the takes are in `takes_folder`.
     """
 
     put: Callable[[events.Command], None]
@@ -69,6 +86,9 @@ class ControlApi(Struct, dict=True):
     describe_daemon: Callable[[], protocol.DaemonInfo]
     keep_take: Callable[[], str]
     read_files: Callable[[str, Steps], object] = read_here
+    hear: Callable[[events.NoteOn | events.NoteOff, float], None] = lambda _note, _second: None
+    list_ports: Callable[[], list[protocol.PortInfo]] = list
+    takes_folder: str = ""
 
     def __post_init__(self) -> None:
         self._started_s = self.now()
@@ -87,6 +107,13 @@ class ControlApi(Struct, dict=True):
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
             protocol.KeepRequest: lambda _: protocol.KeepResult(self.keep_take()),
+            protocol.ClockRequest: lambda _: protocol.ClockResult(CLOCK_NAME, self.now()),
+            protocol.PortsRequest: lambda _: self.list_ports(),
+            protocol.TakesRequest: lambda _: self._list_takes(),
+            protocol.TakeRequest: self._read_take,
+            protocol.PresetsRequest: lambda _: _list_names(*PRESETS),
+            protocol.ChartsRequest: lambda _: _list_names(*CHARTS),
+            protocol.PlayNoteRequest: self._play_note,
         }
         for action in ACTIONS.values():
             if action.command is not None:
@@ -121,6 +148,8 @@ class ControlApi(Struct, dict=True):
         the configuration.
         """
         try:
+            if request.for_programs:
+                raise UsageError(f"{request.__struct_config__.tag}: only on the control socket")
             result = self.answer(request, self._guest_handlers.get(type(request)))
         except SidemanError as error:
             raise self._error_for_guest(request, error) from None
@@ -247,6 +276,29 @@ class ControlApi(Struct, dict=True):
             self._mode_before_mute = None
         return protocol.MuteResult(mute)
 
+    def _list_takes(self) -> Steps:
+        found: Listing = yield FolderJob(self.takes_folder, ".jsonl", _TAKE_FORMS["mid"])
+        return [protocol.TakeInfo(*each) for each in found.names]
+
+    def _read_take(self, request: protocol.TakeRequest) -> Steps:
+        suffix = _TAKE_FORMS.get(request.form)
+        if suffix is None:
+            raise UsageError(f"take: form: {quoted(request.form)}: allowed is {' or '.join(_TAKE_FORMS)}")
+        piece: Piece = yield PieceJob(self.takes_folder, f"{request.name}{suffix}", request.offset)
+        return protocol.TakePiece(request.name, request.form, piece.size, request.offset, piece.data)
+
+    def _play_note(self, request: protocol.PlayNoteRequest) -> None:
+        """Let a note be heard. Like one from the player's port, it counts from the second when it was struck."""
+        now, midi = self.now(), self.settings.midi
+        second = now if request.second is None else request.second
+        if not now - MAX_PLAYED_LATE_S <= second <= now:
+            late = f"allowed are the seconds from {MAX_PLAYED_LATE_S:g} s ago to now on the daemon's clock"
+            raise UsageError(f"play_note: second: {second:g}: it is {now:.3f} there; {late}")
+        silent = (midi.drums, midi.chords)
+        channel = midi.listen or next(channel for channel in range(1, 17) if channel not in silent)
+        on = events.NoteOn(request.pitch, request.velocity, channel)
+        self.hear(on if request.on else events.NoteOff(request.pitch, channel), second)
+
     def _get_one(self, request: protocol.GetRequest) -> object:
         if request.key is None:
             raise UsageError("get: name a setting; only the control socket gives all of them")
@@ -268,6 +320,11 @@ class ControlApi(Struct, dict=True):
             raise ConfigError(f"learn: {error}") from None
         self.put(events.LearnBinding(target))
         return protocol.LearnResult(target.text)
+
+
+def _list_names(kind: str, *suffixes: str) -> Steps:
+    found: Listing = yield NamesJob(kind, suffixes)
+    return [name for name, *_ in found.names]
 
 
 def _log_refusal(outcome: object) -> None:

@@ -36,7 +36,7 @@ def make_request(name: str, fields: Mapping[str, object]) -> protocol.Request:
 
 
 class ReceivedRequest:
-    """A request as a line of the socket. Its `id` is read at once, the rest by `read`.
+    """A request as a line of the socket. Its `id` and `version` are read at once, the rest by `read`.
 
     There are two steps so that a request with wrong fields can be refused under its `id`. Raises ValueError with the
     reason if the line is not a request at all.
@@ -50,6 +50,7 @@ class ReceivedRequest:
             self._outline = _OUTLINE_DECODER.decode(line)
         except _DECODING_ERRORS as error:
             raise _value_error(error) from None
+        self.version = next((each for each in protocol.VERSIONS if bytes(self._outline.v) == b"%d" % each), None)
         try:
             self.id = _ID_DECODER.decode(bytes(self._outline.id)[: _MAX_ID_BYTES + 1])
         except _DECODING_ERRORS:
@@ -57,8 +58,8 @@ class ReceivedRequest:
 
     def read(self) -> protocol.Request:
         """Return the request. Raises UsageError with the reason if it is wrong."""
-        if bytes(self._outline.v) != str(protocol.PROTOCOL_VERSION).encode():
-            raise UsageError(f"v: this sideman speaks version {protocol.PROTOCOL_VERSION}")
+        if self.version is None:
+            raise UsageError(f"v: this sideman speaks versions {' and '.join(map(str, protocol.VERSIONS))}")
         try:
             name = _NAME_DECODER.decode(bytes(self._outline.do)[: _MAX_ID_BYTES + 1])
         except _DECODING_ERRORS:
@@ -108,9 +109,12 @@ def _count_values(written: bytes) -> int:
     return len(written) - len(written.translate(None, b",[{"))
 
 
-def encode_line(message: protocol.Message) -> bytes:
-    """Return a message of the daemon as a line."""
-    return b'{"v":%d,%b' % (protocol.PROTOCOL_VERSION, encode_json(message)[1:] + b"\n")
+def encode_line(
+    message: protocol.Message, version: int = protocol.PROTOCOL_VERSION, second: float | None = None
+) -> bytes:
+    """Return a message of the daemon as a line of this version; an event of version 2 has a `second`."""
+    when = b"" if second is None else b'"second":%.6f,' % second
+    return b'{"v":%d,%b%b' % (version, when, encode_json(message)[1:] + b"\n")
 
 
 def encode_json(value: object) -> bytes:
@@ -131,19 +135,21 @@ def decode_message(line: str | bytes) -> protocol.Message:
     try:
         head = _HEAD_DECODER.decode(line)
         if head.event is not None:
-            return _EVENT_DECODER.decode(line)
+            return _EVENT_DECODER.decode(line) if head.v == protocol.PROTOCOL_VERSION else _EVENT_2_DECODER.decode(line)
         return _ANSWER_DECODER.decode(line) if head.ok else _REFUSAL_DECODER.decode(line)
     except _DECODING_ERRORS as error:
         raise _value_error(error) from None
 
 
 class _Head(Struct):
-    """What tells the kinds of messages apart."""
+    """What tells the kinds of messages apart, and the versions of events."""
 
+    v: int = protocol.PROTOCOL_VERSION
     event: str | None = None
     ok: bool = False
 
 
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
 _EVENT_DECODER: msgspec.json.Decoder[protocol.Event] = msgspec.json.Decoder(protocol.Event)
+_EVENT_2_DECODER: msgspec.json.Decoder[protocol.Event2] = msgspec.json.Decoder(protocol.Event2)
 _ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(protocol.Answer), msgspec.json.Decoder(protocol.Refusal)

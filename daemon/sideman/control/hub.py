@@ -24,6 +24,7 @@ from sideman.control.readings import Readings
 from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
 from sideman.control.tally import Tally
+from sideman.control.timed_feed import TimedEvent, TimedFeed
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 from sideman_models.writing import make_folder
@@ -72,6 +73,7 @@ class ControlHub(Struct, dict=True):
     """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
     `record` gets each report first. `yield_to_player` is called before each request: a note that is due goes first.
+    `show_plan` says whether the player is to report what is planned, and what could be chosen.
     """
 
     api: ControlApi
@@ -80,9 +82,12 @@ class ControlHub(Struct, dict=True):
     endpoints: Endpoints
     record: Callable[[Report], None] = ignore_report
     yield_to_player: Callable[[], None] = lambda: None
+    show_plan: Callable[[bool, bool], None] = lambda _plan, _choices: None
 
     def __post_init__(self) -> None:
         self._socket_server: ControlServer | None = None
+        self._timed = TimedFeed(self.api, self.api.snapshot)
+        self._shown = False, False
         self._requested: dict[str, str] = {}  # actions with their arguments, by controllers; the last of each counts
         self._next_action_s = -math.inf
         self._overtaken = Tally(_log, "%s actions by controllers were overtaken by newer ones")
@@ -91,7 +96,13 @@ class ControlHub(Struct, dict=True):
         self._servers: list[ControlServer | OscServer | Readings] = [readings]
         answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
         if listener is not None:
-            self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)
+            self._socket_server = ControlServer(
+                listener,
+                answer,
+                self.feed.initial_events,
+                self.yield_to_player,
+                lambda: self._timed.initial_events(self.feed.initial_events(), self.api.now()),
+            )
             self._servers.append(self._socket_server)
         if osc is not None:
             self._servers.append(OscServer(osc, self.api.answer_guest, self.yield_to_player))
@@ -116,18 +127,22 @@ class ControlHub(Struct, dict=True):
 
     def serve(self, now: float) -> None:
         """Distribute reports, send events and answer requests."""
-        events = list(self._process_reports())
+        events, timed = self._process_reports(now)
         if self._socket_server is not None and self.has_watchers:
-            self._socket_server.publish([*events, *self.feed.timed_events(now)])
+            made = list(self.feed.timed_events(now))
+            if self._shows_plan:
+                timed += self._timed.timed_events(made, now)
+            self._socket_server.publish([*events, *made], timed)
         self._perform_action(now)
         for server in self._servers:
             server.serve(now)
         self.feed.set_watched(watched=self.has_watchers)
+        self._update_shown()
 
     def close(self) -> None:
         """Distribute the last reports and close all connections. What was asked for and not begun is left out."""
         while self.reports:
-            list(self._process_reports())
+            self._process_reports(self.api.now())
         for server in self._servers:
             server.close()
         self.feed.set_watched(watched=False)
@@ -142,8 +157,25 @@ class ControlHub(Struct, dict=True):
         self._next_action_s = now + ACTION_PAUSE_S
         self.api.perform_action(action, self._requested.pop(action))
 
-    def _process_reports(self) -> Iterator[Event]:
-        watched = self.has_watchers
+    @property
+    def _shows_plan(self) -> bool:
+        return self._shown[0]
+
+    def _update_shown(self) -> None:
+        """Let the player report what the clients want to see, and no more."""
+        server = self._socket_server
+        shown = (False, False)
+        if server is not None:
+            shown = server.has_timed_watchers(), server.has_timed_watchers(choices=True)
+        if shown != self._shown:
+            self._shown = shown
+            self.show_plan(*shown)
+            if not shown[0]:
+                self._timed.forget()
+
+    def _process_reports(self, now: float) -> tuple[list[Event], list[TimedEvent]]:
+        """Distribute a bounded number of reports; returns the events that follow, of version 1 and of version 2."""
+        watched, events, timed = self.has_watchers, list[Event](), list[TimedEvent]()
         for _ in range(min(_MAX_REPORTS, len(self.reports))):
             report = self.reports.popleft()
             self.record(report)
@@ -162,4 +194,8 @@ class ControlHub(Struct, dict=True):
                     self._overtaken.count += self._requested.pop(action, None) is not None
                     self._requested[action] = argument
             if watched:
-                yield from self.feed.report_events(report)
+                made = list(self.feed.report_events(report))
+                events += made
+                if self._shows_plan:
+                    timed += self._timed.report_events(report, made, now)
+        return events, timed

@@ -3,24 +3,31 @@
 
 A line is one JSON object. A client sends requests, which are the subclasses of `Request`; the daemon replies to each
 with an `Answer` or a `Refusal`. After a `watch` request it sends the events in `Event` as well. `codec` turns lines
-into structs and structs into lines. It also adds `"v":1`, the version of the protocol, to what the daemon sends.
+into structs and structs into lines. It also adds `v`, the version of the protocol, to what the daemon sends, and in
+version 2 the `second` of each event.
+
+There are two versions side by side. A request says which it is of, and so is its answer; a client gets the events of
+the version of its `watch` request. `EVENTS` are those of version 1, `EVENTS_2` those of version 2: they say when each
+thing sounds, and every note that is planned.
 
 `docs/control.schema.json`, the tables of `docs/control.md` and the help of `sideman ctl` are made from these structs:
 their docstrings are part of it.
 
-Within version 1 fields and events may be added, but never changed or removed. A field that is added to an event needs a
+Within a version fields and events may be added, but never changed or removed. A field that is added to an event needs a
 default here, so that a newer program still understands an older daemon.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from sideman.core.actions import ACTIONS, Action
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION: Literal[1] = 1
+"""What a line without `v` is of."""
+VERSIONS = (1, 2)
 MAX_ID_LENGTH = 200  # characters of a request's id, which comes back in the reply
 
 RequestId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int | float | bool | None
@@ -30,6 +37,8 @@ Velocity = Annotated[int, Meta(ge=0, le=127)]
 BarNumber = Annotated[int, Meta(ge=-(10**12), le=10**12)]
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 Tempo = Annotated[float, Meta(gt=0, le=1000, description="beats per minute")]
+Second = Annotated[float, Meta(description="seconds on the daemon's monotonic clock")]
+NoteNumber = Annotated[int, Meta(ge=1, description="the number of a note: the same in all events about it")]
 SettingName = Annotated[str, Meta(description="a setting, such as play.temperature")]
 SettingValue = Annotated[object, Meta(description="text, a number, true or false, null, or a list or group of these")]
 SettingValues = Annotated[dict[str, object], Meta(description="values by setting")]
@@ -148,6 +157,46 @@ class KeepResult(Struct, frozen=True):
     take: str
 
 
+class ClockResult(Struct, frozen=True):
+    """What the daemon's clock shows at this moment. `clock` names it: the one of Python's `time.monotonic()`."""
+
+    clock: str
+    second: Second
+
+
+class PortInfo(Struct, frozen=True):
+    """A MIDI port that was asked for, and what is connected to it.
+
+    `setting` names it in the settings; `name` is that of the open port, or what is waited for.
+    """
+
+    setting: str
+    name: str
+    open: bool
+    listeners: list[str]
+
+
+class TakeInfo(Struct, frozen=True):
+    """A take: when its journal was written last (seconds since 1970), and the bytes of its MIDI file."""
+
+    name: str
+    written: float
+    size: Count
+
+
+class TakePiece(Struct, frozen=True):
+    """A piece of the file of a take: `data` in base64, from byte `offset` on, of the `size` that the file has now.
+
+    Where `offset` and the piece's length make less than `size`, ask again from there.
+    """
+
+    name: str
+    form: str
+    size: Count
+    offset: Count
+    data: str
+
+
 # -- requests
 
 
@@ -158,8 +207,10 @@ class Request(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_
     """What the result may be: structs, or containers of them. Without any it is null."""
     osc_replies: ClassVar[bool] = False
     """Whether an OSC client gets the answer; it always gets a refusal."""
+    for_programs: ClassVar[bool] = False
+    """Whether only programs need it, on the control socket: `sideman ctl` and OSC do not offer it."""
 
-    v: Annotated[int, Meta(extra_json_schema={"const": PROTOCOL_VERSION})] = PROTOCOL_VERSION
+    v: Annotated[Literal[1, 2], Meta(description="the version of the protocol")] = PROTOCOL_VERSION
     id: Annotated[RequestId, Meta(description="comes back in the reply")] = None
 
 
@@ -253,7 +304,72 @@ class LearnRequest(Request, frozen=True, tag="learn"):
 
 
 class WatchRequest(Request, frozen=True, tag="watch"):
-    """Watch what is played, heard and changed: events follow the answer."""
+    """Watch what is played, heard and changed: events follow the answer.
+
+    They are of the version of the request. In version 2, `choices` asks for the probabilities of each choice as well.
+    """
+
+    choices: bool = False
+
+
+class ClockRequest(Request, frozen=True, tag="clock"):
+    """Report the second on the daemon's clock at once, so that a client can find out how its own clock differs."""
+
+    results = (ClockResult,)
+    for_programs = True
+
+
+class PortsRequest(Request, frozen=True, tag="ports"):
+    """Report the MIDI ports, whether they are open, and who is connected."""
+
+    results = (list[PortInfo],)
+    for_programs = True
+
+
+class TakesRequest(Request, frozen=True, tag="takes"):
+    """Report the takes, the oldest first."""
+
+    results = (list[TakeInfo],)
+    for_programs = True
+
+
+class TakeRequest(Request, frozen=True, tag="take"):
+    """Report a piece of the file of a take, from byte `offset` on. `form` is `mid`, a MIDI file."""
+
+    results = (TakePiece,)
+    for_programs = True
+
+    name: str
+    form: str = "mid"
+    offset: Count = 0
+
+
+class PresetsRequest(Request, frozen=True, tag="presets"):
+    """Report the names of the presets."""
+
+    results = (list[str],)
+    for_programs = True
+
+
+class ChartsRequest(Request, frozen=True, tag="charts"):
+    """Report the names of the charts."""
+
+    results = (list[str],)
+    for_programs = True
+
+
+class PlayNoteRequest(Request, frozen=True, tag="play_note"):
+    """Strike a note (`on`) or release it, as if it had come from the player's keyboard at `second`; without it, now.
+
+    The second is one on the daemon's clock (see `clock`), at most a second ago.
+    """
+
+    for_programs = True
+
+    on: bool
+    pitch: Pitch
+    velocity: Annotated[int, Meta(ge=1, le=127)] = 80
+    second: Second | None = None
 
 
 def _action_request(action: Action) -> type[Request]:
@@ -446,7 +562,91 @@ Event = (
     | ChangedEvent | LearnedEvent | DoingEvent | TimingEvent | LogEvent
 )  # fmt: skip
 EVENTS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
-"""The table of events, by name."""
+"""The table of the events of version 1, by name."""
 
-Message = Answer | Refusal | Event
+
+# -- the events of version 2; each line of them has a `second` as well
+
+
+class PortsEvent2(PortsEvent, frozen=True, tag="ports"):
+    """The MIDI ports: sent first, and again whenever a port comes or goes, or somebody connects to one."""
+
+    ports: list[PortInfo]
+
+
+class TempoEvent(_Event, frozen=True, tag="tempo"):
+    """The tempo: sent first, and whenever it or the offset changes, and at a start and a stop.
+
+    While the music is `rolling`, `beat` sounds at `second`, and the others on the straight line through it. Else it
+    stands at `beat`. `clock` names the clock of every `second` (see the request `clock`).
+    """
+
+    bpm: Tempo
+    beat: Beat
+    rolling: bool
+    clock: str
+
+
+class _NoteEvent(_Event, frozen=True):
+    """A note, with its length in beats and in seconds, as long as it is not cut short."""
+
+    note: NoteNumber
+    beat: Beat
+    beats: Annotated[float, Meta(ge=0, le=1000)]
+    length_s: Annotated[float, Meta(ge=0, le=1e6)]
+    pitch: Pitch | None
+    velocity: Velocity
+    voice: VoiceWord
+    channel: Annotated[int, Meta(ge=1, le=16)]
+    value: str | None
+
+
+class ComingEvent2(_NoteEvent, frozen=True, tag="coming"):
+    """A note is planned, of any part, for `second`; a planned rest of the soloist has no pitch.
+
+    `value` is what the network chose; null for a note made by a rule. If it comes again with the same number, the plan
+    has changed: its length, or its second after a change of tempo.
+    """
+
+
+class PlayedEvent(_NoteEvent, frozen=True, tag="played"):
+    """A note has been struck, for `second`. It has a new number if it did not come before."""
+
+
+class TakenBackEvent(_Event, frozen=True, tag="taken_back"):
+    """These notes were planned and will not sound."""
+
+    notes: list[NoteNumber]
+
+
+class ReleasedEvent(_Event, frozen=True, tag="released"):
+    """A note that was struck ends, early or not."""
+
+    note: NoteNumber
+
+
+class Option(Struct, frozen=True):
+    """A value that the network can choose, its probability, and the pitch that it would become; null for a rest."""
+
+    value: str
+    pitch: Pitch | None
+    probability: Annotated[float, Meta(ge=0, le=1)]
+
+
+class ChoicesEvent(_Event, frozen=True, tag="choices"):
+    """The likeliest values at the choice for `beat`, the likeliest first; only if `watch` asks for it."""
+
+    beat: Beat
+    options: list[Option]
+
+
+Event2 = (
+    ChartEvent | PortsEvent2 | StatusEvent | TempoEvent | BeatEvent | ComingEvent2 | TakenBackEvent | PlayedEvent
+    | ReleasedEvent | ChoicesEvent | HeardEvent | BarEvent | ModeEvent | ChangedEvent | LearnedEvent | DoingEvent
+    | TimingEvent | LogEvent
+)  # fmt: skip
+EVENTS_2: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event2)}
+"""The table of the events of version 2, by name."""
+
+Message = Answer | Refusal | Event | Event2
 """What the daemon sends."""

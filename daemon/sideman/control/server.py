@@ -21,7 +21,18 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from sideman.control.codec import ReceivedRequest, encode_line
-from sideman.control.protocol import REQUESTS, Answer, Event, Refusal, Request, RequestId, WatchRequest
+from sideman.control.protocol import (
+    PROTOCOL_VERSION,
+    REQUESTS,
+    Answer,
+    ChoicesEvent,
+    Event,
+    Event2,
+    Refusal,
+    Request,
+    RequestId,
+    WatchRequest,
+)
 from sideman.control.readings import Pending
 from sideman.control.socket_file import UnixListener
 from sideman.core.errors import SidemanError
@@ -43,7 +54,9 @@ _log = logging.getLogger(__name__)
 
 
 class ControlServer(Struct, dict=True):
-    """Serves the clients of `listener`. `handle` answers requests; a new watcher gets `initial_events` first.
+    """Serves the clients of `listener`. `handle` answers requests.
+
+    A new watcher gets `initial_events` first, of version 2 `initial_timed_events`: events with their seconds.
 
     `yield_to_player` is called before each request: a note about to be sent goes first.
     """
@@ -52,6 +65,7 @@ class ControlServer(Struct, dict=True):
     handle: RequestHandler
     initial_events: Callable[[], Iterable[Event]]
     yield_to_player: Callable[[], None]
+    initial_timed_events: Callable[[], Iterable[tuple[float, Event2]]] = tuple
 
     def __post_init__(self) -> None:
         self._clients: list[Connection] = []
@@ -64,7 +78,12 @@ class ControlServer(Struct, dict=True):
     @property
     def has_watchers(self) -> bool:
         """Whether a client watches."""
-        return any(client.is_watching for client in self._clients)
+        return any(client.watches is not None for client in self._clients)
+
+    def has_timed_watchers(self, *, choices: bool = False) -> bool:
+        """Whether a client watches in version 2; with `choices`, whether one wants to see these."""
+        watched = [client.watches for client in self._clients if client.watches is not None and client.watches.v == 2]
+        return any(each.choices or not choices for each in watched)
 
     def wakes_at(self) -> float:
         """Return the second when there is something to serve even if `selector` is not readable; infinite if never."""
@@ -93,14 +112,16 @@ class ControlServer(Struct, dict=True):
         self._answer_in_turn()
         self._update_clients()
 
-    def publish(self, events: Iterable[Event]) -> None:
-        """Send `events` to all clients that watch."""
+    def publish(self, events: Iterable[Event], timed: Iterable[tuple[float, Event2]] = ()) -> None:
+        """Send `events` to all clients that watch, `timed` ones to those of version 2."""
         lines = b"".join(map(encode_line, events))
-        if not lines:
-            return
+        timed_lines = [(encode_line(event, 2, second), isinstance(event, ChoicesEvent)) for second, event in timed]
+        with_choices = b"".join(line for line, _ in timed_lines)
+        without = b"".join(line for line, is_choice in timed_lines if not is_choice)
         for client in self._clients:
-            if client.is_watching:
-                client.send(lines)
+            if client.watches is not None:
+                first = client.watches.v == PROTOCOL_VERSION
+                client.send(lines if first else with_choices if client.watches.choices else without)
         self._update_clients()
 
     def close(self) -> None:
@@ -145,23 +166,27 @@ class ControlServer(Struct, dict=True):
             request = received.read()
             result = None if isinstance(request, WatchRequest) else self.handle(request)
         except SidemanError as error:
-            client.send(encode_line(Refusal(received.id, False, str(error))))
+            client.send(encode_line(Refusal(received.id, False, str(error)), received.version or PROTOCOL_VERSION))
             return
         if isinstance(result, Pending):
             client.is_waiting = True
-            result.then(lambda outcome: self._finish(client, received.id, outcome))
+            result.then(lambda outcome: self._finish(client, request.v, received.id, outcome))
             self._look_ahead(client)
             return
-        client.send(encode_line(Answer(received.id, True, result)))
+        client.send(encode_line(Answer(received.id, True, result), request.v))
         if isinstance(request, WatchRequest):
-            client.is_watching = True
-            client.send(b"".join(map(encode_line, self.initial_events())))
+            client.watches = request
+            if request.v == PROTOCOL_VERSION:
+                client.send(b"".join(map(encode_line, self.initial_events())))
+            else:
+                first = self.initial_timed_events()
+                client.send(b"".join(encode_line(event, request.v, second) for second, event in first))
 
-    def _finish(self, client: Connection, request_id: RequestId, outcome: object) -> None:
+    def _finish(self, client: Connection, version: int, request_id: RequestId, outcome: object) -> None:
         """Answer the request that `client` waits for."""
         client.is_waiting = False
         refusal = Refusal(request_id, False, str(outcome)) if isinstance(outcome, SidemanError) else None
-        client.send(encode_line(refusal or Answer(request_id, True, outcome)))
+        client.send(encode_line(refusal or Answer(request_id, True, outcome), version))
 
     def _look_ahead(self, client: Connection) -> None:
         """Do at once what must not wait for a file, among the requests of a client that waits.
@@ -215,7 +240,7 @@ class Connection:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self.is_watching = False
+        self.watches: WatchRequest | None = None  # what it has asked to watch
         self.is_waiting = False  # for the files that its request needs
         self.mistakes = 0  # lines in a row that were not requests
         self.requests_left = REQUESTS_PER_CLIENT  # in this round; negative after a long one, to be made up for later
@@ -246,7 +271,7 @@ class Connection:
     @property
     def is_finished(self) -> bool:
         """Whether the connection can be closed: nothing more will come and nothing is left to send."""
-        is_busy = self._has_line or self.is_waiting or self._unsent or self.is_watching
+        is_busy = self._has_line or self.is_waiting or self._unsent or self.watches is not None
         return self._is_gone or (self._has_ended and not is_busy)
 
     def read(self) -> None:

@@ -59,6 +59,8 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 START_LEAD_S = 0.1
 """The time from the command to start to the first beat, or to the first click."""
+MAX_OPTIONS = 8
+"""How many values are reported of those that the soloist could choose."""
 LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What the controller `midi.lamp` is sent for each state."""
 
@@ -209,6 +211,29 @@ class Engine:
             played_notes=self._soloist.played_notes,
             settings=self.settings,
         )
+
+    def plan(self) -> tuple[events.PlannedNote, ...]:
+        """Return what the parts have decided and not yet played, in order; nothing while the music does not roll."""
+        if not self.transport.rolling:
+            return ()
+        planned = [
+            events.PlannedNote(
+                each.beat,
+                each.end - each.beat,
+                each.note if isinstance(each, PlayedNote) else None,
+                each.voice,
+                each.value,
+            )
+            for part in self._parts
+            for each in part.planned
+        ]
+        return tuple(sorted(planned, key=lambda note: note.beat))
+
+    def options(self) -> events.ChoiceMade | None:
+        """Return what the soloist could choose when it made its present choice; None if it has made none."""
+        if self._soloist.choice is None:
+            return None
+        return events.ChoiceMade(self._soloist.next_beat(), self.improviser.options(MAX_OPTIONS))
 
     # -- what comes in
 

@@ -301,6 +301,35 @@ class NotePlayed(Message, frozen=True):
     value: Value | None = None
 
 
+class PlannedNote(Message, frozen=True):
+    """A note that is to be played on `beat`, as `NotePlayed` would report it then; a rest has no `note`."""
+
+    beat: Beat
+    length_beats: float
+    note: NoteOn | None
+    voice: Voice
+    value: Value | None = None
+
+
+class PlanChanged(Message, frozen=True):
+    """These notes are planned now, of all parts; what was planned before, was not played and is not here is not to be.
+
+    It is reported only while somebody wants to see the plan.
+    """
+
+    notes: tuple[PlannedNote, ...]
+
+
+class ChoiceMade(Message, frozen=True):
+    """What the soloist could choose for `beat`: the likeliest values, with their pitches and probabilities.
+
+    It is reported only while somebody wants to see the choices.
+    """
+
+    beat: Beat
+    options: tuple[tuple[Value, Pitch | None, float], ...]
+
+
 class NoteHeard(Message, frozen=True, tag="Heard"):
     """The musician strikes or releases a note on `beat`, at sounding pitch."""
 
@@ -356,6 +385,8 @@ Report = (
     | EventSent
     | InputReceived
     | NotePlayed
+    | PlanChanged
+    | ChoiceMade
     | NoteHeard
     | SettingsChanged
     | ModeChanged

@@ -50,6 +50,11 @@ class RequestedPort:
             return None
         return self.port, self.driver
 
+    @property
+    def peers(self) -> list[str]:
+        """The ports that were connected to it at the last look."""
+        return sorted(map(printable, self._peers)) if self.is_open else []
+
     def open(self, drivers: Sequence[MidiDriver], others: Iterable[RequestedPort]) -> DriverPort:
         """Find the port and open it. Raises Unavailable with the reason and the existing ports.
 

@@ -60,7 +60,8 @@ class Player:
     `snapshot` is the state of the engine after the last time it woke; `wake_count` counts these times. `sends_at` is
     the second at which something may be sent, infinite after it was sent. `remembered` is what a restart needs: it is
     left once a bar, while the music stands after each change, and at the end unless that is a failure; `on_remembered`
-    is called each time.
+    is called each time. Only while `reports_plan` (or `reports_choices`) is set by any thread, changes of the plan (and
+    the choices of the soloist) are reported.
     """
 
     def __init__(
@@ -77,7 +78,10 @@ class Player:
         self.sends_at = math.inf
         self.wake_count = 0
         self.remembered: Remembered | None = None
+        self.reports_plan = self.reports_choices = False
         self._on_remembered = on_remembered
+        self._plan: tuple[events.PlannedNote, ...] = ()  # as it was reported last
+        self._choice: events.Choice | None = None  # whose options were reported last
         self._remembered_at: tuple[int, Settings | None] | None = None
         self._output, self._clock, self._on_report = output, clock, on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
@@ -139,7 +143,19 @@ class Player:
                 gc.collect()
         self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
+        self._report_plan()
         self.wake_count += 1
+
+    def _report_plan(self) -> None:
+        """Report what is planned, for those who want to see it, if that has changed."""
+        if (plan := self.engine.plan() if self.reports_plan else ()) != self._plan:
+            self._plan = plan
+            self._on_report(events.PlanChanged(plan))
+        choice = self.snapshot.next_choice if self.reports_choices else None
+        if choice is not self._choice:
+            self._choice = choice
+            if (made := self.engine.options()) is not None:
+                self._on_report(made)
 
     def _remember_each_bar(self) -> None:
         at = self.engine.next_bar_line, None if self.engine.transport.rolling else self.engine.settings

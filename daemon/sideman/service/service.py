@@ -26,7 +26,7 @@ from sideman.config.sources import SettingsSources, load_chart
 from sideman.control.api import ControlApi, SettingsApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
-from sideman.control.protocol import DaemonInfo
+from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine, EngineMemory
@@ -58,6 +58,7 @@ from sideman.playing.state import StateKeeper, find_state, set_aside, state_path
 from sideman.service.main_loop import MainLoop, yield_to_player
 from sideman.service.systemd import check_network
 from sideman.service.wakeup import STOP_SIGNALS, Wakeup
+from sideman.takes.folder import take_folder
 from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
 
@@ -275,11 +276,27 @@ class Service:
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
         settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
-        api = ControlApi(inbox.put, inbox.now, lambda: player.snapshot, settings_api, describe, recorder.keep)
+        api = ControlApi(
+            inbox.put,
+            inbox.now,
+            lambda: player.snapshot,
+            settings_api,
+            describe,
+            recorder.keep,
+            hear=inbox.put,
+            list_ports=lambda: [PortInfo(*each) for each in ports.connections()],
+            takes_folder=str(take_folder(self._settings.takes.folder).path),
+        )
         if self._last_preset is not None:
             api.recall_preset(self._last_preset)
         feed = EventFeed(api, lambda: player.snapshot)
-        return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
+
+        def show_plan(plan: bool, choices: bool) -> None:
+            player.reports_plan, player.reports_choices = plan, choices
+
+        return ControlHub(
+            api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at), show_plan
+        )
 
     # -- playing
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -55,15 +56,28 @@ class Accompaniment(Part):
         """See `Part`."""
         if self._next is None:
             return []
-        onset, draw = self._next, self._improviser.random_source.draw
-        following = self._comp.next_onset(onset.style, onset.tick, draw)
+        onset = self._next
+        following = self._comp.next_onset(onset.style, onset.tick, self._improviser.random_source.draw)
         self._announce(following, onset.tick, onset.style)
         if self._timeline.is_late(onset.beat, second):
             self.missed_notes += 1
             return []
+        return self._notes(onset, following, self._comp)
+
+    @property
+    def planned(self) -> Sequence[PlayedNote]:
+        """See `Part`. A chord that changes before then changes them."""
+        if self._next is None:
+            return ()
+        following = self._comp.next_onset(self._next.style, self._next.tick, self._improviser.random_source.draw)
+        return self._notes(self._next, following, copy.copy(self._comp))
+
+    def _notes(self, onset: _Onset, following: int, comp: Comp) -> Sequence[PlayedNote]:
+        """Return what `comp` plays, which changes it."""
+        draw = self._improviser.random_source.draw
         end = onset.beat + (self._timeline.swung_beat(following) - onset.beat) * GATES[onset.style]
         end = min(end, self._timeline.end)
-        notes = self._comp.notes_at(onset.style, onset.tick, self._live.play.velocity, self._live.midi.comp, draw)
+        notes = comp.notes_at(onset.style, onset.tick, self._live.play.velocity, self._live.midi.comp, draw)
         return [PlayedNote(note, onset.beat, end, "comp", onset.tick) for note in notes]
 
     def memory(self) -> AccompanimentMemory:

@@ -44,10 +44,16 @@ class CountIn(Part):
     def play(self, second: float) -> Sequence[PlayedNote]:
         """See `Part`."""
         beat, velocity = self._clicks.popleft()
-        if self._timeline.is_late(beat, second):
-            return []
+        return [] if self._timeline.is_late(beat, second) else [self._click(beat, velocity)]
+
+    @property
+    def planned(self) -> Sequence[PlayedNote]:
+        """See `Part`."""
+        return [self._click(*each) for each in self._clicks]
+
+    def _click(self, beat: float, velocity: int) -> PlayedNote:
         note = NoteOn(CLICK_PITCH, velocity, self._live.midi.drums)
-        return [PlayedNote(note, beat, beat + CLICK_BEATS, "clicks", round(beat * TICKS_PER_QUARTER))]
+        return PlayedNote(note, beat, beat + CLICK_BEATS, "clicks", round(beat * TICKS_PER_QUARTER))
 
     def relocate(self) -> None:
         """See `Part`."""

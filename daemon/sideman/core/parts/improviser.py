@@ -9,7 +9,7 @@ no cost when the player plays something in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -83,6 +83,9 @@ class ChoiceConstraints(Struct, frozen=True):
 
 UNCONSTRAINED = ChoiceConstraints()
 
+_ChosenFrom = tuple[Logits, Callable[[Value], int | None]]
+"""The weights of all values at a choice, and what gives the pitch of a value there."""
+
 
 class ImproviserMemory(Struct, frozen=True):
     """The state of an improviser as plain data; `last` is the value to be fed next, in its written form."""
@@ -118,6 +121,7 @@ class Improviser:
         self._lookahead_state = LstmState.zero(network.n_a)
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
+        self._chosen_from: _ChosenFrom | None = None
 
     @property
     def settings(self) -> PlaySettings:
@@ -228,30 +232,47 @@ class Improviser:
         """Choose the value that begins at `tick`, within `constraints`. Nothing is changed."""
         place, logits = self.predict(tick)
         previous = place.previous_pitch
-        index = None
+        weights = None
         if not constraints.must_rest:
             logits = self._adjust_logits(logits, constraints.player_onsets_per_beat)
-            drawn = self.random_source.draw(tick, _VALUE_DRAW)
-            index = self._draw(logits, self._masks_for(place, constraints), drawn)
+            weights = self._weights(logits, self._masks_for(place, constraints))
+        self._chosen_from = None
         length, (line, bar_ticks) = constraints.length, self._line.bars.bar_at(tick)
         tick_in_bar = tick - line
         if length is None and (pulse := PULSE_TICKS.get(self.settings.rate)):
             length = min(pulse - tick_in_bar % pulse, bar_ticks - tick_in_bar)  # bar lines are pulses
-        if index is None:
+        if weights is None:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
+        index = _draw(weights, self.random_source.draw(tick, _VALUE_DRAW))
         value = self._vocabulary.values[index]
         pitches = constraints.pitch_range or self.settings.range
         window, drawn = self.settings.window, self.random_source.draw(tick, _PITCH_DRAW)
         avoid, max_leap = previous if self._must_not_repeat else None, self.rules.leap
-        pitch = choose_pitch(
-            value, place.chord, previous, pitches.low, pitches.high, window, drawn, avoid=avoid, max_leap=max_leap
-        )
+
+        def pitch_of(value: Value) -> int | None:
+            low, high = pitches.low, pitches.high
+            return choose_pitch(value, place.chord, previous, low, high, window, drawn, avoid=avoid, max_leap=max_leap)
+
+        pitch = pitch_of(value)
+        self._chosen_from = weights, pitch_of
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         if length is None:
             length = value.ticks
             if self.bundle.classic:  # the smoothing rules may change the length
                 length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
         return Choice(tick, length, index, value, pitch, velocity)
+
+    def options(self, count: int) -> tuple[tuple[Value, int | None, float], ...]:
+        """Return the likeliest values of the last choice, each with the pitch that it would get and its probability.
+
+        There are none if it had to rest.
+        """
+        if self._chosen_from is None:
+            return ()
+        weights, pitch_of = self._chosen_from
+        likeliest = [int(index) for index in np.argsort(-weights, kind="stable")[:count] if weights[index] > 0]
+        values, total = self._vocabulary.values, weights.sum()
+        return tuple((values[index], pitch_of(values[index]), float(weights[index] / total)) for index in likeliest)
 
     @property
     def _must_not_repeat(self) -> bool:
@@ -290,21 +311,20 @@ class Improviser:
             return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
 
-    def _draw(self, logits: Logits, masks: Iterable[Mask], drawn: float) -> int | None:
-        """Draw a value that the first mask with any value allows; None if all masks are empty."""
+    def _weights(self, logits: Logits, masks: Iterable[Mask]) -> Logits | None:
+        """Return the weights of the values that the first mask with any value allows; None if all masks are empty."""
         mask = next((mask for mask in masks if mask.any()), None)
         if mask is None:
             return None
         logits = np.where(mask, logits, -np.inf)
         if self.settings.temperature < _MIN_TEMPERATURE:
-            return int(logits.argmax())
-        weights = np.exp(logits - logits.max())
+            only = np.zeros_like(logits)
+            only[logits.argmax()] = 1.0
+            return only
+        weights: Logits = np.exp(logits - logits.max())
         if self.settings.top_k or self.settings.top_p < 1.0:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
-        total = weights.cumsum()
-        index = int(total.searchsorted(drawn * total[-1], "right"))
-        # Rounding may take the product beyond the sum; then it is the last value.
-        return index if index < len(total) else int(np.flatnonzero(weights)[-1])
+        return weights
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """Return a velocity: beats are loudest, off-beats softer; a rising line gets louder, a falling one softer."""
@@ -358,6 +378,14 @@ class Improviser:
             raise ValueError("the pitch is not a MIDI pitch")
         self.state.assign(LstmState(a, c))
         self._last_value, self._line.finished_pitch, self._line.position = last, pitch, tick
+
+
+def _draw(weights: Logits, drawn: float) -> int:
+    """Draw the index of a value."""
+    total = weights.cumsum()
+    index = int(total.searchsorted(drawn * total[-1], "right"))
+    # Rounding may take the product beyond the sum; then it is the last value.
+    return index if index < len(total) else int(np.flatnonzero(weights)[-1])
 
 
 def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:

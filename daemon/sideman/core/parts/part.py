@@ -34,6 +34,15 @@ class PlayedNote(Struct, frozen=True):
     value: Value | None = None
 
 
+class PlannedRest(Struct, frozen=True):
+    """A rest that a part has decided on, from `beat` to the beat `end`."""
+
+    beat: float
+    end: float
+    voice: Voice
+    value: Value | None = None
+
+
 class Part(Protocol):
     """One voice of the performance, or our clock. Beats are those of the timeline; seconds are passed in."""
 
@@ -48,6 +57,11 @@ class Part(Protocol):
 
         Of two parts that play on one beat, the one that decided on it first goes first.
         """
+
+    @property
+    def planned(self) -> Sequence[PlayedNote | PlannedRest]:
+        """What is decided and not yet played, in order, as it would be played now: shown, and not binding."""
+        return ()
 
     def next_beat(self) -> float:
         """Return the beat of the next onset; infinite while that is not known."""

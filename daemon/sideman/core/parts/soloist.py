@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
-from sideman.core.parts.part import Part, PlayedNote
+from sideman.core.parts.part import Part, PlannedRest, PlayedNote
 from sideman.core.parts.variation import (
     MAX_PHRASE_BARS,
     MAX_PHRASE_CHOICES,
@@ -184,13 +184,25 @@ class Soloist(Part):
         self._last_beat, self._last_note_s = beat, self._timeline.second_at(beat)
         self._bar.append(choice)
         self._unrecorded = choice
-        note = NoteOn(choice.pitch, choice.velocity, self._live.midi.channel)
-        end = self._timeline.end
+        return [self._sounding(choice, choice.pitch, beat)]
+
+    @property
+    def planned(self) -> Sequence[PlayedNote | PlannedRest]:
+        """See `Part`."""
+        if self.choice is None:
+            return ()
+        choice, beat = self._cut_to_room(self.choice), self._choice_beat
+        if choice.pitch is None:
+            return [PlannedRest(beat, beat + choice.length / TICKS_PER_QUARTER, "solo", choice.value)]
+        return [self._sounding(choice, choice.pitch, beat)]
+
+    def _sounding(self, choice: Choice, pitch: int, beat: float) -> PlayedNote:
+        note, end = NoteOn(pitch, choice.velocity, self._live.midi.channel), self._timeline.end
         if choice.tick < self._final_note_tick:  # `play.gate` of the time to the next onset
             next_onset = max(self._timeline.swung_beat(choice.tick + choice.length), beat + MIN_ONSET_GAP_BEATS)
             sounding = self._improviser.sounding_ticks(choice.length)
             end = min(beat + (next_onset - beat) * sounding / choice.length, end)
-        return [PlayedNote(note, beat, end, "solo", choice.tick, choice.value)]
+        return PlayedNote(note, beat, end, "solo", choice.tick, choice.value)
 
     def sent(self) -> None:
         """What `play` returned has been sent: now is the time for the network's step, which takes longest."""
