@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page's sound in real Chromium: its modules as they are, with a store whose events come from the test.
+
+What sounds is recorded in the page from each part's last node. An onset is where the wave rises, in seconds of the
+AudioContext; a straight line through the readings of `getOutputTimestamp` during the whole recording says when that
+left the loudspeaker. So a fault of the player's own clock, which follows single readings, shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+FILES = Path(__file__).parents[2] / "daemon" / "sideman" / "window" / "page"
+HARNESS = Path(__file__).parent
+_PAGE = b"<!doctype html><link rel=icon href=data:,><title>sound</title><div id=keys></div>"
+POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src data:"
+TIMEOUT_S = 60.0  # against hanging only
+_OUTLIER_MS = 5.0
+_FLAGS = ("--autoplay-policy=no-user-gesture-required",)
+
+_TIMERS = """
+const every = window.setInterval.bind(window), once = window.setTimeout.bind(window);
+window.setInterval = (f, ms, ...rest) => every(f, Math.max(ms, 1000), ...rest);
+window.setTimeout = (f, ms, ...rest) => once(f, Math.max(ms ?? 0, 1000), ...rest);
+window.requestAnimationFrame = () => 0;
+"""
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """The page's files, and below /test/ the harness, with the policy under which the page runs."""
+
+    def do_GET(self) -> None:
+        """Serve a file, or an empty page."""
+        if self.path != "/":
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(_PAGE)
+        return None
+
+    def translate_path(self, path: str) -> str:
+        """The file at a path."""
+        name = path.removeprefix("/test/")
+        return super().translate_path(path) if name == path else str(HARNESS / name)
+
+    def end_headers(self) -> None:
+        """Add the policy."""
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def log_message(self, *_words: object) -> None:
+        """No log."""
+
+
+@contextlib.contextmanager
+def _served() -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(FILES)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Callable[..., Page]]:
+    """Real Chromium; the function opens a page in it.
+
+    With `hidden` the timers of the page run once a second, as in a tab in the background. `script` runs before the
+    page's modules are loaded.
+    """
+    with _served() as port, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*_FLAGS])
+
+        def open_page(*, hidden: bool = False, script: str = "") -> Page:
+            page = browser.new_context().new_page()
+            page.set_default_timeout(1000 * TIMEOUT_S)
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.evaluate(f"async () => {{ window.t = await import('/test/sound_harness.js'); {script} }}")
+            page.evaluate(f"() => {{ {_TIMERS if hidden else ''} }}")
+            page.evaluate(
+                """async () => {
+                    const { createSound } = await import("/sound/sound.js");
+                    const { Playing } = await import("/sound/playing.js");
+                    window.sound = createSound(t.store);
+                    window.playing = new Playing(t.store, sound);
+                }"""
+            )
+            return page
+
+        try:
+            yield open_page
+        finally:
+            browser.close()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What sounded: the wave of each part, the second of the daemon's clock at its first sample, and its rate."""
+
+    waves: Mapping[str, np.ndarray]
+    firsts: Mapping[str, float]
+    rate: float
+
+    @classmethod
+    def read(cls, made: Mapping[str, Any]) -> Recording:
+        """Of what the page's recorder returned."""
+        readings = np.array([pair for pair in made["readings"] if pair[1] > 0])
+        apart = 1000 * readings[:, 0] - readings[:, 1]
+        readings = readings[np.abs(apart - np.median(apart)) < _OUTLIER_MS]  # a context that has just begun misreads
+        slope, start = np.polyfit(readings[:, 0], readings[:, 1], 1)
+        waves, firsts = {}, {}
+        for name, part in made["parts"].items():
+            waves[name] = np.frombuffer(base64.b64decode(part["wave"]), np.float32)
+            heard_ms = start + slope * part["first"] / made["rate"]
+            firsts[name] = (heard_ms + made["offset"]) / 1000
+        return cls(waves, firsts, 1000 * made["rate"] / slope)
+
+    def between(self, part: str, start: float, end: float) -> np.ndarray:
+        """The wave of a part from a second to another."""
+        first = self.firsts[part]
+        return self.waves[part][max(0, round((start - first) * self.rate)) : max(0, round((end - first) * self.rate))]
+
+    def loudest(self, part: str, start: float, end: float) -> float:
+        """The peak of a part from a second to another."""
+        wave = self.between(part, start, end)
+        return float(np.max(np.abs(wave))) if len(wave) else 0.0
+
+    def onset_error(self, part: str, second: float, before: float = 0.06, after: float = 0.1) -> float | None:
+        """By how many seconds the note that is due at `second` sounds later; None if it does not sound there."""
+        wave = np.abs(self.between(part, second - before, second + after))
+        still = np.max(wave[: round(0.02 * self.rate)], initial=0.0)
+        above = np.flatnonzero(wave > 1.5 * still + 0.03 * np.max(wave, initial=0.0) + 1e-4)
+        return None if not len(above) else float(above[0] / self.rate - before)
+
+
+def record(page: Page, parts: Sequence[str], events: Sequence[Mapping[str, Any]], tail: float = 0.5) -> Recording:
+    """Switch the sound on, emit events (their times relative to now) and return what sounded."""
+    made = page.evaluate(
+        """async ([parts, events, tail]) => {
+            await sound.start();
+            const recorder = await t.Recorder.of(sound, parts);
+            await t.pause(0.3);
+            const now = t.second();
+            const moved = (event) => ("second" in event ? { ...event, second: event.second + now } : event);
+            await t.emitAll(events.map(moved));
+            await t.pause(tail);
+            return { ...(await recorder.end()), now };
+        }""",
+        [list(parts), list(events), tail],
+    )
+    recording = Recording.read(made)
+    moved = {name: first - made["now"] for name, first in recording.firsts.items()}
+    return Recording(recording.waves, moved, recording.rate)
+
+
+def coming(number: int, second: float, ahead: float = 0.1, **more: Any) -> dict[str, Any]:
+    """A planned note that is due at `second` and known `ahead` of that."""
+    note = {
+        "pitch": 60,
+        "velocity": 90,
+        "voice": "solo",
+        "beats": 0.1,
+        "length_s": 0.05,
+        "beat": 2 * second,
+        "value": None,
+    }
+    return {"event": "coming", "after": second - ahead, "note": number, "second": second, "channel": 1, **note, **more}
