@@ -44,6 +44,12 @@ export function panel(store, name, fill) {
   return content;
 }
 
+/** Show a line of text in its element, which is hidden while there is none. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
 /** Tell a screen reader, politely. */
 export function speak(text) {
   if (localStorage.getItem("sideman.spoken") !== "off") document.getElementById("spoken").textContent = text;

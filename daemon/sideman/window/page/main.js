@@ -8,6 +8,7 @@ import { createSound } from "./sound/sound.js";
 import { showCard } from "./views/card.js";
 import { showChart } from "./views/chart.js";
 import { showChoices } from "./views/choices.js";
+import { showKeyboard } from "./views/keyboard.js";
 import { listenToKeys } from "./views/keys.js";
 import { showLog } from "./views/log.js";
 import { showMixer } from "./views/mixer.js";
@@ -31,7 +32,7 @@ for (const element of document.querySelectorAll("[data-word-label]")) {
 const store = createStore();
 const sound = createSound(store);
 const views = [
-  showTrouble, showTransport, showNow, showChart, showRoll, showSliders, showChoices, showMixer, showSongs, showTakes,
+  showTrouble, showTransport, showNow, showChart, showRoll, showKeyboard, showSliders, showChoices, showMixer, showSongs, showTakes,
   showPorts, showSettings, showCard, showLog, showOptions, listenToKeys,
 ];
 for (const show of views) show(store, sound);
