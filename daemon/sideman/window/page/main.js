@@ -13,6 +13,7 @@ import { showLog } from "./views/log.js";
 import { showMixer } from "./views/mixer.js";
 import { showNow } from "./views/now.js";
 import { showOptions } from "./views/options.js";
+import { showPlaying } from "./views/playing.js";
 import { showPorts } from "./views/ports.js";
 import { showRoll } from "./views/roll.js";
 import { showSettings } from "./views/settings.js";
@@ -31,7 +32,7 @@ for (const element of document.querySelectorAll("[data-word-label]")) {
 const store = createStore();
 const sound = createSound(store);
 const views = [
-  showTrouble, showTransport, showNow, showChart, showRoll, showSliders, showChoices, showMixer, showSongs, showTakes,
+  showTrouble, showTransport, showNow, showChart, showRoll, showSliders, showChoices, showMixer, showPlaying, showSongs, showTakes,
   showPorts, showSettings, showCard, showLog, showOptions, listenToKeys,
 ];
 for (const show of views) show(store, sound);

@@ -4,7 +4,7 @@
 import { make } from "../dom.js";
 import { word } from "../words.js";
 
-const PARTS = ["solo", "bass", "shells", "drums", "you"];
+const PARTS = ["solo", "bass", "shells", "drums", "click", "you"];
 const KEY = "sideman.volumes";
 
 export function showMixer(_store, sound) {

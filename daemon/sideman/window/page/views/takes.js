@@ -6,7 +6,7 @@ import { readMidiFile } from "../midi_file.js";
 import { word } from "../words.js";
 
 const FIRST_NUMBER = 1e9; // the notes of a take are numbered from here: no note of the band has such a number
-const AHEAD_MS = 1000;
+const AHEAD_MS = 4000; // a tab in the background looks once a second
 const LEAD_MS = 150;
 const CHANNEL_VOICES = { 1: "solo", 2: "shells", 10: "drums" };
 

@@ -44,14 +44,15 @@ export function showTransport(store, sound) {
   const hear = byId("hear");
   let sounds = false;
   hear.onclick = async () => {
-    sounds = !sounds;
+    const { on, problem } = sounds ? { on: false, problem: null } : await sound.start();
+    if (sounds) sound.stop();
+    sounds = on;
+    if (problem) byId("trouble").textContent = word(`trouble.sound.${problem}`);
+    byId("trouble").hidden = byId("trouble").textContent === "";
     hear.setAttribute("aria-pressed", sounds);
     hear.textContent = word(sounds ? "mute" : "hear");
     document.body.classList.toggle("sounds", sounds);
-    if (!sounds) return sound.stop();
-    await reported(() => sound.start(), byId("trouble"));
-    byId("trouble").hidden = byId("trouble").textContent === "";
-    if (store.state.status && !store.state.status.rolling) await actions.startOrStop();
+    if (sounds && store.state.status && !store.state.status.rolling) await actions.startOrStop();
   };
 
   const showModes = async () => {
