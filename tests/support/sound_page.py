@@ -12,15 +12,14 @@ import base64
 import contextlib
 import functools
 import http.server
-import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 FILES = Path(__file__).parents[2] / "daemon" / "sideman" / "window" / "page"
 HARNESS = Path(__file__).parent
@@ -28,7 +27,6 @@ _PAGE = b"<!doctype html><link rel=icon href=data:,><title>sound</title><div id=
 POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src data:"
 TIMEOUT_S = 60.0  # against hanging only
 _OUTLIER_MS = 5.0
-_FLAGS = ("--autoplay-policy=no-user-gesture-required",)
 
 _TIMERS = """
 const every = window.setInterval.bind(window), once = window.setTimeout.bind(window);
@@ -66,47 +64,37 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _served() -> Iterator[int]:
+def served_sound() -> Iterator[str]:
+    """Serves the page's files and the harness; yields the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(FILES)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield server.server_port
+        yield f"http://127.0.0.1:{server.server_port}/"
     finally:
         server.shutdown()
         server.server_close()
+        thread.join(TIMEOUT_S)
 
 
-@contextlib.contextmanager
-def chromium() -> Iterator[Callable[..., Page]]:
-    """Real Chromium; the function opens a page in it.
+def load_sound(page: Page, *, hidden: bool = False, script: str = "") -> None:
+    """Load the sound's modules in a page of `served_sound`, and touch the page, without which browsers are silent.
 
     With `hidden` the timers of the page run once a second, as in a tab in the background. `script` runs before the
-    page's modules are loaded.
+    modules are loaded.
     """
-    with _served() as port, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*_FLAGS])
-
-        def open_page(*, hidden: bool = False, script: str = "") -> Page:
-            page = browser.new_context().new_page()
-            page.set_default_timeout(1000 * TIMEOUT_S)
-            page.goto(f"http://127.0.0.1:{port}/")
-            page.evaluate(f"async () => {{ window.t = await import('/test/sound_harness.js'); {script} }}")
-            page.evaluate(f"() => {{ {_TIMERS if hidden else ''} }}")
-            page.evaluate(
-                """async () => {
-                    const { createSound } = await import("/sound/sound.js");
-                    const { Playing } = await import("/sound/playing.js");
-                    window.sound = createSound(t.store);
-                    window.playing = new Playing(t.store, sound);
-                }"""
-            )
-            return page
-
-        try:
-            yield open_page
-        finally:
-            browser.close()
+    page.set_default_timeout(1000 * TIMEOUT_S)
+    page.mouse.click(5, 5)
+    page.evaluate("async () => { window.t = await import('/test/sound_harness.js'); }")
+    page.evaluate(f"() => {{ {_TIMERS if hidden else ''} {script} }}")
+    page.evaluate(
+        """async () => {
+            const { createSound } = await import("/sound/sound.js");
+            const { Playing } = await import("/sound/playing.js");
+            window.sound = createSound(t.store);
+            window.playing = new Playing(t.store, sound);
+        }"""
+    )
 
 
 @dataclass(frozen=True)

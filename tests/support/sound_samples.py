@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +201,9 @@ def chosen(pick: Pick, zones: list[Zone]) -> list[Zone]:
         if not pick.roots or root in pick.roots:
             rooted.setdefault(root, zone)
     ordered = [rooted[root] for root in sorted(rooted)]
-    if pick.roots:
-        middles = [(a + b) // 2 for a, b in zip(sorted(rooted), sorted(rooted)[1:], strict=False)]
-        for zone, low, high in zip(ordered, [0, *(m + 1 for m in middles)], [*middles, 127], strict=True):
-            zone["keys"] = (low, high)
+    for lower, upper in pairwise(ordered):
+        middle = (lower["root"] + upper["root"]) // 2 if pick.roots else upper["keys"][0] - 1
+        lower["keys"], upper["keys"] = (lower["keys"][0], middle), (middle + 1, upper["keys"][1])
     ordered[0]["keys"], ordered[-1]["keys"] = (0, ordered[0]["keys"][1]), (ordered[-1]["keys"][0], 127)
     return ordered
 
@@ -250,7 +250,7 @@ def notice(font: SoundFont) -> str:
 def main() -> None:
     """Write the files."""
     font = SoundFont(Path(sys.argv[1]) if sys.argv[1:] else SOUNDFONT)
-    files = cut(font) | {"NOTICE": notice(font).encode()}
+    files = cut(font) | {"NOTICE.txt": notice(font).encode()}
     SAMPLES.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (SAMPLES / name).write_bytes(data)

@@ -18,7 +18,7 @@ def chromium() -> Iterator[object]:
     sync_api = pytest.importorskip("playwright.sync_api")
     if EXECUTABLE is None:
         pytest.skip("no Chromium")
-    arguments = ["--no-sandbox", "--autoplay-policy=default"]
+    arguments = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=arguments)
         yield browser

@@ -31,7 +31,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".ogg": "audio/ogg",
     ".txt": "text/plain; charset=utf-8",
-    "": "text/plain; charset=utf-8",  # the notice of the samples
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -56,7 +55,7 @@ def page_files(folder: Path) -> Mapping[str, _PageFile]:
     """Return the files that are served, by the path in their address."""
     files = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and (kind := _TYPES.get(path.suffix)):
+        if path.is_file() and (kind := _TYPES.get(path.suffix)):
             status = path.stat()
             tag = f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
             files[f"/{path.relative_to(folder).as_posix()}"] = _PageFile(path, kind, tag)

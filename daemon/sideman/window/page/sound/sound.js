@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sound of the page: the band, the metronome, what is played on the page itself, and takes.
+// The sound of the page: the band or a take, the metronome, and what is played on the page itself.
 //
 // `createSound(store)` needs of the store: on(name, handler) for the daemon's events and for `connection`, and
 // clock.toLocal(second) and clock.now(milliseconds), from the daemon's clock to performance.now() and back.
@@ -7,7 +7,6 @@
 import { Bank } from "./bank.js";
 import { AudioClock, median } from "./clock.js";
 import { Metronome } from "./metronome.js";
-import { NotePlayer } from "./player.js";
 import { Sampler } from "./sampler.js";
 import { Schedule } from "./schedule.js";
 
@@ -21,7 +20,7 @@ export const PARTS = {
   you: { instrument: "piano", level: 0.85, place: 0 },
   other: { instrument: "piano", level: 0.75, place: 0.3 },
 };
-const SAME = { comp: "shells", clicks: "click" }; // names of version 1
+const BASS_BELOW = 48; // the daemon calls the whole accompaniment "comp"
 const MASTER = 0.5;
 
 export function createSound(store, options = {}) {
@@ -39,7 +38,6 @@ class Sound {
     this.parts = structuredClone(PARTS);
     this.volumes = {};
     this.metronomeOn = false;
-    this.takes = new Set();
     for (const [name, handler] of Object.entries(this.#handlers())) store.on(name, handler);
   }
 
@@ -72,8 +70,6 @@ class Sound {
 
   /** Everything that sounds or is planned here falls silent; what comes later sounds. */
   panic() {
-    for (const take of this.takes) take.stop();
-    this.takes.clear();
     this.sampler?.silence();
     this.schedule?.clear();
     this.clicks?.clear();
@@ -105,18 +101,6 @@ class Sound {
   /** A click at `ms` of performance.now(). */
   clickAt(ms, kind) {
     return this.on ? this.#play("click", kind.pitch, kind.velocity, this.clock.at(ms)) : null;
-  }
-
-  /** Play a take's notes [{second, length_s, pitch, velocity, voice}]; returns {stop(), second()}, or null while off. */
-  playNotes(notes, { from = 0, ended = () => {} } = {}) {
-    if (!this.on) return null;
-    const play = (note, at, end) => this.#play(note.voice, note.pitch, note.velocity, at, end);
-    const player = new NotePlayer(this.context, notes, from, play, () => {
-      this.takes.delete(player);
-      ended();
-    });
-    this.takes.add(player);
-    return player;
   }
 
   /**
@@ -153,7 +137,6 @@ class Sound {
 
   #setTempo(line) {
     this.line = line;
-    if (line) this.schedule?.tempo(line);
     this.clicks?.tempo(line);
   }
 
@@ -195,9 +178,14 @@ class Sound {
     this.clicks?.set(this.on && this.metronomeOn);
   }
 
+  #partOf(voice, pitch) {
+    if (voice === "comp") return pitch < BASS_BELOW ? "bass" : "shells";
+    if (voice === "clicks") return "click";
+    return this.parts[voice] ? voice : "other";
+  }
+
   #play(voice, pitch, velocity, at, end = Infinity) {
-    const named = SAME[voice] ?? voice;
-    const part = this.parts[named] ? named : "other";
+    const part = this.#partOf(voice, pitch);
     return this.sampler.play({ part, instrument: this.parts[part].instrument, pitch, velocity, at, end });
   }
 }

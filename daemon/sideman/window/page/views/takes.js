@@ -10,6 +10,8 @@ const HEARD_TRACK = 2; // of a take's MIDI file: after the conductor's and what 
 const [SOLO, DRUMS] = [1, 10]; // channels
 const HIGHEST_BASS = 50;
 const REVOKE_MS = 1000;
+const FIRST_NUMBER = 1e9; // the notes of a take are numbered from here: no note of the band has such a number
+const [LEAD_S, AHEAD_S, EVERY_MS] = [0.15, 4, 1000]; // a tab in the background looks once a second
 
 export function showTakes(store, sound) {
   let playing = null; // what `stop` ends
@@ -29,11 +31,11 @@ export function showTakes(store, sound) {
       stop();
       if (store.state.status?.rolling) await store.request({ do: "stop" });
       store.emit("sound", await sound.start());
-      const player = sound.playNotes(notes, { ended: stop });
-      const timer = setInterval(() => drawTake(canvas, notes, player?.second()), 50);
+      const take = playTake(store, notes);
+      const timer = setInterval(() => drawTake(canvas, notes, take.second()), 50);
       playing = () => {
         clearInterval(timer);
-        player?.stop();
+        take.stop();
         drawTake(canvas, notes);
       };
     };
@@ -90,6 +92,30 @@ function voiceOf({ track, channel, pitch }) {
   if (channel === SOLO) return "solo";
   if (channel === DRUMS) return "drums";
   return pitch <= HIGHEST_BASS ? "bass" : "shells";
+}
+
+/** Play notes: the sound takes them for the band's, planned some seconds ahead. Returns {second(), stop()}. */
+function playTake(store, notes) {
+  const start = store.clock.now() + LEAD_S;
+  const planned = [];
+  let next = 0;
+  const plan = () => {
+    for (; next < notes.length && start + notes[next].second < store.clock.now() + AHEAD_S; next += 1) {
+      planned.push(FIRST_NUMBER + next);
+      store.emit("coming", { ...notes[next], note: FIRST_NUMBER + next, second: start + notes[next].second });
+    }
+  };
+  plan();
+  const timer = setInterval(plan, EVERY_MS);
+  return {
+    second: () => store.clock.now() - start,
+    stop() {
+      clearInterval(timer);
+      const second = store.clock.now();
+      store.emit("taken_back", { notes: planned, second });
+      for (const note of planned) store.emit("released", { note, second });
+    },
+  };
 }
 
 /** Both players' notes, and where it plays. */

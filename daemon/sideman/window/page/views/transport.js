@@ -58,7 +58,7 @@ export function showTransport(store, sound) {
     byId("hear").setAttribute("aria-pressed", on);
     byId("hear").textContent = word(on ? "mute" : "hear");
     document.body.classList.toggle("sounds", on);
-    if (problem) say(byId("trouble"), word(`sound.${problem}`));
+    if (problem) say(byId("trouble"), word(`trouble.sound.${problem}`));
   });
 
   const showModes = async () => {
