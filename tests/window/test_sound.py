@@ -88,7 +88,6 @@ def test_a_note_that_moves_sounds_once_where_it_is_now(open_sound: OpenSound) ->
 def test_everything_falls_silent_within_a_tenth_of_a_second(open_sound: OpenSound, silencer: str) -> None:
     """Guards against: a chord that hangs in the page after a panic, or when the daemon has been killed."""
     page = open_sound()
-    now = page.evaluate("async () => { await sound.start(); return 0; }")
     long = {"length_s": 30.0, "beats": 60.0}
     events = [coming(n, 0.3, 0.3, voice=voice, pitch=p, **long) for n, (voice, p) in enumerate(PITCHES.items())]
     events += [coming(10 + n, 1.0 + 0.2 * n, 1.0 + 0.2 * n, voice="solo", pitch=62) for n in range(4)]
@@ -96,7 +95,6 @@ def test_everything_falls_silent_within_a_tenth_of_a_second(open_sound: OpenSoun
     events.append({"event": "silence", "after": 0.8})
     page.evaluate(f"() => {{ t.handlers.silence = [() => {{ {silencer}; }}]; }}")
     recording = record(page, ["all"], events, tail=1.0)
-    assert now == 0
     assert recording.loudest("all", 0.5, 0.8) > 0.01
     assert recording.loudest("all", 0.9, 2.0) < 1e-4
 
@@ -124,7 +122,7 @@ def test_harder_is_louder_and_a_part_can_be_turned_down(open_sound: OpenSound) -
     """Guards against: a band without dynamics, and a volume that does nothing."""
     page = open_sound()
     soft, hard = (coming(n, n, n, voice="bass", pitch=40, velocity=v) for n, v in ((0.3, 40), (1.0, 110)))
-    recording = record(page, ["bass"], [{**soft, "note": 1, "after": 0}, {**hard, "note": 2, "after": 0}])
+    recording = record(page, ["bass"], [{**soft, "note": 1, "after": 0}, {**hard, "note": 2, "after": 0.9}])
     assert recording.loudest("bass", 0.95, 1.4) > 3 * recording.loudest("bass", 0.25, 0.7)
     page.evaluate("() => sound.setVolume('bass', 0)")
     events = [coming(3, 0.3, 0.3, voice="bass", pitch=40), coming(4, 0.3, 0.3, voice="click", pitch=76)]
