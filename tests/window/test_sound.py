@@ -171,8 +171,7 @@ def test_without_audio_the_page_says_so_and_goes_on(open_sound: OpenSound) -> No
 
 def test_instruments_that_cannot_be_loaded_are_reported_and_can_be_tried_again(open_sound: OpenSound) -> None:
     """Guards against: silence without a word where a browser cannot decode the samples, or the server is gone."""
-    page = open_sound()
-    page.evaluate("() => { window.kept = fetch; window.fetch = () => Promise.reject(new Error('gone')); }")
+    page = open_sound(script="window.kept = fetch; window.fetch = () => Promise.reject(new Error('gone'));")
     assert page.evaluate("() => sound.start()") == {"on": True, "problem": "samples"}
     page.evaluate("() => { window.fetch = kept; }")
     assert page.evaluate("() => sound.start()") == {"on": True, "problem": None}
