@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 
 STATUS: dict[str, Any] = {
     "version": "1.0", "name": "sideman", "bundle": "default", "ports": "plays to a port", "clock": "internal",
-    "uptime_s": 1.0, "seed": 1, "mode": "trade", "doing": "playing", "rolling": True, "bpm": 120.0, "beat": 0.0, "bar": 1,
-    "top": 0.0, "form_bar": 1, "chorus": 1, "chord": "Dm7", "next_chord": "G7", "coming": None,
+    "uptime_s": 1.0, "seed": 1, "mode": "trade", "doing": "playing", "rolling": True, "bpm": 120.0, "beat": 0.0,
+    "bar": 1, "top": 0.0, "form_bar": 1, "chorus": 1, "chord": "Dm7", "next_chord": "G7", "coming": None,
     "chart": {"title": "Test Tune", "bars": 4, "meter": "4/4"}, "late": 0, "heard": 0, "echoes": 0, "played": 0,
     "settings": {"play.temperature": 1.0, "play.density": 1.0, "play.harmony": 1.0, "play.contour": 1.0,
                  "play.gate": 0.9, "play.velocity": 84, "midi.transpose": 0},

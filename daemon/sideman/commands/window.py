@@ -66,7 +66,7 @@ async def _serve(args: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     if args.until_stdin_ends:
-        loop.add_reader(sys.stdin, lambda: None if os.read(0, 4096) else (loop.remove_reader(sys.stdin), ended.set()))
+        loop.add_reader(sys.stdin, _end_with_stdin, loop, ended)
     async with contextlib.AsyncExitStack() as stack:
         try:
             try:
@@ -83,6 +83,13 @@ async def _serve(args: argparse.Namespace) -> None:
         await ended.wait()
         announcing.cancel()
         await asyncio.gather(announcing, return_exceptions=True)
+
+
+def _end_with_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Whatever comes is thrown away, until there is no more: the daemon that has started us has ended."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin)
+        ended.set()
 
 
 async def _announce(args: argparse.Namespace, address: str, paths: Callable[[], Iterable[Path]]) -> None:

@@ -59,7 +59,7 @@ def daemon_paths(named: str | None, name: str | None) -> Iterator[Path]:
     if named is not None:
         yield expand_user(named)
         return
-    usual = list(candidatedaemon_paths(name or DEFAULT_CLIENT))
+    usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
     yield from usual[:-1]
     if (file := config_path(None)) is not None:
         from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes lines between a page and the daemon: one WebSocket, one connection to the control socket, both as they are.
 
-The page speaks the control protocol itself. When the daemon ends, the WebSocket is closed at once, with a code that says
-so, and the page falls silent. A page that does not read is not waited for: the daemon drops a client that leaves too
-much unread, and the page connects again when it wakes.
+The page speaks the control protocol itself. When the daemon ends, the WebSocket is closed at once, with a code that
+says so, and the page falls silent. A page that does not read is not waited for: the daemon drops a client that leaves
+too much unread, and the page connects again when it wakes.
 """
 
 from __future__ import annotations

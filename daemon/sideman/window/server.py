@@ -31,7 +31,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".ogg": "audio/ogg",
     ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -85,7 +84,7 @@ class WindowServer(Struct, frozen=True):
         async with server:
             yield next(iter(server.sockets)).getsockname()[1]
 
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _process_request(self, _connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request for a file; None lets the WebSocket begin."""
         path = urlsplit(request.path).path
         is_socket = path == SOCKET_PATH
@@ -105,11 +104,11 @@ class WindowServer(Struct, frozen=True):
             return _response(http.HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such file\n")
 
     async def _serve_page(self, page: ServerConnection) -> None:
-        assert page.request is not None
+        asked = urlsplit("" if page.request is None else page.request.path)
         peer, own = page.remote_address, page.local_address
         if self.gate.token is None and is_other_user(peer[1], own[1]):
             await page.close(OTHER_USER, "this sideman belongs to another user of the machine")
-        elif not self.gate.has_token("".join(parse_qs(urlsplit(page.request.path).query).get("token", []))):
+        elif not self.gate.has_token("".join(parse_qs(asked.query).get("token", []))):
             await page.close(WRONG_TOKEN, "the address lacks the right token")
         else:
             await bridge(page, self.daemon_paths)

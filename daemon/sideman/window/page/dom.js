@@ -31,10 +31,23 @@ export async function reported(action, report) {
 export function panel(store, name, fill) {
   const details = document.getElementById(`panel-${name}`);
   const content = details.lastElementChild;
-  const fillIfShown = () => details.open && store.state.connection.open && fill(content);
+  const fillIfShown = async () => {
+    if (!details.open || !store.state.connection.open) return;
+    try {
+      await fill(content);
+    } catch (error) {
+      content.replaceChildren(make("p", { className: "report", textContent: error.message }));
+    }
+  };
   details.addEventListener("toggle", fillIfShown);
   store.on("connection", fillIfShown);
   return content;
+}
+
+/** Show a line of text in its element, which is hidden while there is none. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
 }
 
 /** Tell a screen reader, politely. */

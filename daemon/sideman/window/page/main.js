@@ -32,8 +32,11 @@ for (const element of document.querySelectorAll("[data-word-label]")) {
 const store = createStore();
 const sound = createSound(store);
 const views = [
-  showTrouble, showTransport, showNow, showChart, showRoll, showSliders, showChoices, showMixer, showPlaying, showSongs, showTakes,
-  showPorts, showSettings, showCard, showLog, showOptions, listenToKeys,
+  showTrouble, showTransport, showNow, showChart, showRoll, showPlaying, showSliders, showChoices, showMixer, showSongs,
+  showTakes, showPorts, showSettings, showCard, showLog, showOptions, listenToKeys,
 ];
 for (const show of views) show(store, sound);
 connect(store);
+
+// A button that was clicked gives up the focus, so that Space starts and stops; one that was pressed by a key keeps it.
+document.addEventListener("click", (event) => event.detail > 0 && event.target.closest("button")?.blur());

@@ -7,6 +7,7 @@ import { CLICK } from "./metronome.js";
 
 const OLDEST_S = 0.95; // the daemon takes nothing older than a second
 const KEPT = 50;
+const RELEASED = 64; // a velocity: the daemon takes none below 1
 const STORED = "sideman.latency";
 const LEARN_MS = { first: 1000, apart: 600, clicks: 12, skipped: 2, widest: 250 };
 
@@ -35,7 +36,7 @@ export class Playing {
     const held = this.held.get(pitch);
     held?.voice?.release(0);
     this.held.set(pitch, { count: (held?.count ?? 0) + 1, voice: this.sound.strike(pitch, velocity) });
-    if (held) this.#send(false, pitch, 0, ms);
+    if (held) this.#send(false, pitch, RELEASED, ms);
     this.#send(true, pitch, velocity, ms);
     for (const listener of this.listeners) listener({ pitch, on: true, velocity });
   }
@@ -45,7 +46,7 @@ export class Playing {
     if (!held || (held.count -= 1) > 0) return;
     held.voice?.release(0);
     this.held.delete(pitch);
-    this.#send(false, pitch, 0, ms);
+    this.#send(false, pitch, RELEASED, ms);
     for (const listener of this.listeners) listener({ pitch, on: false, velocity: 0 });
   }
 

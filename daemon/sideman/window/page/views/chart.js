@@ -58,6 +58,5 @@ function table(chart) {
       ),
     );
   });
-  const caption = make("caption", { className: "unseen", textContent: word("chart.of", { title: chart.title }) });
-  return make("table", {}, caption, make("tbody", {}, ...rows));
+  return make("table", { "aria-label": word("chart.of", { title: chart.title }) }, make("tbody", {}, ...rows));
 }

@@ -18,7 +18,7 @@ export function showChoices(store) {
       const pitch = option.pitch === null ? word("rest") : pitchName(option.pitch, transpose);
       const [kind, beats] = option.value.split(",");
       const kindWord = wordIfAny(`value.${kind}`);
-      const about = [kindWord, beats && word("beats", { count: Number(beats) })].filter(Boolean).join(", ");
+      const about = [kindWord, beats && word(Number(beats) === 1 ? "beat" : "beats", { count: Number(beats) })].filter(Boolean).join(", ");
       const percent = `${Math.round(option.probability * 100)} %`;
       const bar = make("meter", { min: 0, max: 1, value: option.probability, "aria-label": `${pitch} ${percent}` });
       return make("li", {}, make("b", { textContent: pitch }), bar, make("span", { textContent: percent }),

@@ -6,7 +6,7 @@ import { transportActions } from "./transport.js";
 export function listenToKeys(store, sound) {
   const actions = transportActions(store, sound);
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
     if (event.key === "Escape") {
       actions.panic();
       return;

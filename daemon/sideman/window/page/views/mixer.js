@@ -5,14 +5,15 @@ import { make } from "../dom.js";
 import { word } from "../words.js";
 
 const PARTS = ["solo", "bass", "shells", "drums", "click", "you"];
+const SOLOISTS = ["tenor", "alto", "trumpet", "guitar", "piano"];
 const KEY = "sideman.volumes";
 
-export function showMixer(_store, sound) {
+export function showMixer(store, sound) {
   const content = document.getElementById("panel-sound").lastElementChild;
   const volumes = { ...Object.fromEntries(PARTS.map((part) => [part, 1])), ...saved() };
   for (const part of PARTS) {
     sound.setVolume(part, volumes[part]);
-    const input = make("input", { type: "range", min: 0, max: 1.5, step: 0.05, value: volumes[part], id: `volume-${part}` });
+    const input = make("input", { type: "range", min: 0, max: 2, step: 0.05, value: volumes[part], id: `volume-${part}` });
     const say = () => input.setAttribute("aria-valuetext", `${Math.round(input.value * 100)} %`);
     input.addEventListener("input", () => {
       volumes[part] = Number(input.value);
@@ -25,7 +26,13 @@ export function showMixer(_store, sound) {
   }
   const metronome = make("input", { type: "checkbox", id: "metronome" });
   metronome.addEventListener("change", () => sound.metronome(metronome.checked));
-  content.append(make("label", {}, metronome, word("metronome")));
+  const instrument = make("select", { id: "instrument" }, ...SOLOISTS.map((name) =>
+    make("option", { value: name, textContent: word(`instrument.${name}`) })));
+  instrument.addEventListener("change", () => sound.setInstrument("solo", instrument.value));
+  content.append(
+    make("p", {}, make("label", { htmlFor: "instrument", textContent: word("instrument") }), " ", instrument),
+    make("label", {}, metronome, word("metronome")),
+  );
 }
 
 function saved() {

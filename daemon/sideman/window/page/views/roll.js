@@ -3,6 +3,7 @@
 
 import { make } from "../dom.js";
 import { pitchName, placeAt } from "../music.js";
+import { shapePath } from "../shapes.js";
 import { word } from "../words.js";
 
 const PAST = 6; // beats
@@ -129,18 +130,6 @@ function pitchRange(notes) {
     range = [low, Math.max(high, low + LOWEST_SPAN)];
   }
   return range;
-}
-
-function shapePath(pen, kind, x, y, size) {
-  pen.beginPath();
-  if (kind === "scale" || kind === "band") pen.rect(x - size, y - size, 2 * size, 2 * size);
-  else if (kind === "approach" || kind === "other") {
-    const corners = kind === "approach" ? [[0, -1.2], [1.2, 1], [-1.2, 1]] : [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]];
-    corners.forEach(([right, down], index) =>
-      pen[index ? "lineTo" : "moveTo"](x + right * size, y + down * size),
-    );
-    pen.closePath();
-  } else pen.arc(x, y, size, 0, 2 * Math.PI);
 }
 
 function legendOf(kind) {

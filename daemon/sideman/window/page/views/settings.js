@@ -7,7 +7,7 @@ import { word } from "../words.js";
 export function showSettings(store) {
   const rows = new Map();
   panel(store, "settings", async (content) => {
-    const settings = await store.request({ do: "settings" }).catch(() => store.request({ do: "get" }));
+    const settings = await store.request({ do: "get" });
     const search = make("input", { type: "search", id: "search", autocomplete: "off" });
     const groups = new Map();
     rows.clear();

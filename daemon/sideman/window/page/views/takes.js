@@ -1,50 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes: keep the last minutes, list, play here, download. A take sounds through the same events as the band.
+// Takes: keep the last minutes, list, show and play here, download.
 
 import { button, make, panel } from "../dom.js";
 import { readMidiFile } from "../midi_file.js";
+import { shapePath } from "../shapes.js";
 import { word } from "../words.js";
 
+const HEARD_TRACK = 2; // of a take's MIDI file: after the conductor's and what was played
+const [SOLO, DRUMS] = [1, 10]; // channels
+const HIGHEST_BASS = 50;
+const REVOKE_MS = 1000;
 const FIRST_NUMBER = 1e9; // the notes of a take are numbered from here: no note of the band has such a number
-const AHEAD_MS = 4000; // a tab in the background looks once a second
-const LEAD_MS = 150;
-const CHANNEL_VOICES = { 1: "solo", 2: "shells", 10: "drums" };
+const [LEAD_S, AHEAD_S, EVERY_MS] = [0.15, 4, 1000]; // a tab in the background looks once a second
 
-export function showTakes(store) {
-  const player = takePlayer(store);
+export function showTakes(store, sound) {
+  let playing = null; // what `stop` ends
+  const stop = () => {
+    playing?.();
+    playing = null;
+  };
   panel(store, "takes", async (content) => {
     const report = make("p", { className: "report", role: "status" });
     const list = make("ul", { className: "takes" });
     const refresh = async () => {
       const takes = await store.request({ do: "takes" });
-      list.replaceChildren(...takes.reverse().map((take) => row(store, player, take, report)));
-      if (!takes.length) report.textContent = word("takes.none");
+      report.textContent = takes.length ? "" : word("takes.none");
+      list.replaceChildren(...takes.reverse().map((take) => row(store, take, report, play)));
+    };
+    const play = async (notes, canvas) => {
+      stop();
+      if (store.state.status?.rolling) await store.request({ do: "stop" });
+      store.emit("sound", await sound.start());
+      const take = playTake(store, notes);
+      const timer = setInterval(() => drawTake(canvas, notes, take.second()), 50);
+      playing = () => {
+        clearInterval(timer);
+        take.stop();
+        drawTake(canvas, notes);
+      };
     };
     const keep = button(word("takes.keep"), async () => {
       await store.request({ do: "keep" });
       await refresh();
     }, report);
-    content.replaceChildren(make("p", { className: "buttons" }, keep, button(word("takes.stop"), player.stop)), list, report);
-    await refresh().catch((error) => {
-      report.textContent = error.message;
-    });
+    content.replaceChildren(make("p", { className: "buttons" }, keep, button(word("takes.stop"), stop)), list, report);
+    await refresh();
   });
-  store.on("connection", ({ open }) => open || player.stop());
+  store.on("connection", ({ open }) => open || stop());
 }
 
-function row(store, player, { name, written }, report) {
-  const play = button(word("takes.play"), async () => {
-    const take = readMidiFile(await takeFile(store, name));
-    if (store.state.status?.rolling) await store.request({ do: "stop" });
-    player.play(take);
+function row(store, { name, written }, report, play) {
+  const canvas = make("canvas", { className: "take", hidden: true, "aria-hidden": "true" });
+  const start = button(word("takes.play"), async () => {
+    const notes = takeNotes(await takeFile(store, name));
+    canvas.hidden = false;
+    await play(notes, canvas);
   }, report);
   const save = button(word("takes.download"), async () => {
     const address = URL.createObjectURL(new Blob([await takeFile(store, name)], { type: "audio/midi" }));
     make("a", { href: address, download: `${name}.mid` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), AHEAD_MS);
+    setTimeout(() => URL.revokeObjectURL(address), REVOKE_MS);
   }, report);
+  for (const each of [start, save]) each.setAttribute("aria-label", `${each.textContent}: ${name}`);
   const when = new Date(written * 1000).toLocaleString();
-  return make("li", {}, make("span", { textContent: name }), make("small", { textContent: when }), play, save);
+  return make("li", {}, make("span", { textContent: name }), make("small", { textContent: when }), start, save, canvas);
 }
 
 /** The bytes of a take's MIDI file; it comes in pieces. */
@@ -61,35 +80,63 @@ async function takeFile(store, name) {
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
-/** Plays the notes of a take, each planned a second ahead, until `stop`. */
-function takePlayer(store) {
-  let timer = 0;
-  let number = FIRST_NUMBER;
-  let planned = [];
-  const stop = () => {
-    clearInterval(timer);
-    if (planned.length) store.receive({ event: "taken_back", notes: planned, second: store.clock.now() });
-    for (const note of planned) store.receive({ event: "released", note, second: store.clock.now() });
-    planned = [];
+/** The notes of a take from its first one on, each with the voice that plays it. */
+function takeNotes(bytes) {
+  const notes = readMidiFile(bytes);
+  const first = notes[0]?.second ?? 0;
+  return notes.map((note) => ({ ...note, second: note.second - first, voice: voiceOf(note) }));
+}
+
+function voiceOf({ track, channel, pitch }) {
+  if (track === HEARD_TRACK) return "you";
+  if (channel === SOLO) return "solo";
+  if (channel === DRUMS) return "drums";
+  return pitch <= HIGHEST_BASS ? "bass" : "shells";
+}
+
+/** Play notes: the sound takes them for the band's, planned some seconds ahead. Returns {second(), stop()}. */
+function playTake(store, notes) {
+  const start = store.clock.now() + LEAD_S;
+  const planned = [];
+  let next = 0;
+  const plan = () => {
+    for (; next < notes.length && start + notes[next].second < store.clock.now() + AHEAD_S; next += 1) {
+      planned.push(FIRST_NUMBER + next);
+      store.emit("coming", { ...notes[next], note: FIRST_NUMBER + next, second: start + notes[next].second });
+    }
   };
-  const play = ({ notes }) => {
-    stop();
-    const start = store.clock.now() + LEAD_MS / 1000;
-    let next = 0;
-    timer = setInterval(() => {
-      const until = store.clock.now() + AHEAD_MS / 1000;
-      for (; next < notes.length && start + notes[next].second < until; next += 1) {
-        const { second, length, pitch, velocity, channel } = notes[next];
-        const due = start + second;
-        number += 1;
-        planned.push(number);
-        store.receive({
-          event: "coming", note: number, second: due, beat: store.clock.beatAt(due), beats: (length * (store.clock.tempo?.bpm ?? 60)) / 60,
-          length_s: length, pitch, velocity, channel, voice: CHANNEL_VOICES[channel] ?? "you", value: null,
-        });
-      }
-      if (next >= notes.length) clearInterval(timer);
-    }, AHEAD_MS / 4);
+  plan();
+  const timer = setInterval(plan, EVERY_MS);
+  return {
+    second: () => store.clock.now() - start,
+    stop() {
+      clearInterval(timer);
+      const second = store.clock.now();
+      store.emit("taken_back", { notes: planned, second });
+      for (const note of planned) store.emit("released", { note, second });
+    },
   };
-  return { play, stop };
+}
+
+/** Both players' notes, and where it plays. */
+function drawTake(canvas, notes, second) {
+  const [width, height, pen] = [canvas.clientWidth, canvas.clientHeight, canvas.getContext("2d")];
+  const style = getComputedStyle(document.documentElement);
+  [canvas.width, canvas.height] = [width, height];
+  const shown = notes.filter((note) => note.voice !== "drums");
+  const length = Math.max(...notes.map((note) => note.second + note.length_s), 1);
+  const [low, high] = [Math.min(...shown.map((note) => note.pitch), 60) - 2, Math.max(...shown.map((note) => note.pitch), 72) + 2];
+  for (const note of shown) {
+    const kind = { you: "you", solo: "chord" }[note.voice] ?? "band";
+    const [x, y] = [(note.second / length) * width, ((high - note.pitch) / (high - low)) * height];
+    pen.fillStyle = style.getPropertyValue(`--${kind}`);
+    pen.strokeStyle = pen.fillStyle;
+    pen.fillRect(x, y - 1, Math.max(2, (note.length_s / length) * width), 2);
+    shapePath(pen, kind, x, y, 2.5);
+    if (kind === "you") pen.stroke();
+    else pen.fill();
+  }
+  if (second === undefined) return;
+  pen.fillStyle = style.getPropertyValue("--now");
+  pen.fillRect((second / length) * width, 0, 2, height);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is always at hand: hear it, start and stop, the modes, the tempo, again, panic.
 
-import { make, reported, speak } from "../dom.js";
+import { make, say, speak } from "../dom.js";
 import { word, wordIfAny } from "../words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,13 +9,15 @@ const byId = (id) => document.getElementById(id);
 /** What the buttons and the keys do. */
 export function transportActions(store, sound) {
   const trouble = byId("trouble");
-  const ask = (fields) =>
-    reported(async () => {
-      trouble.hidden = true;
+  const ask = async (fields) => {
+    if (!store.state.connection.open) return;
+    try {
       await store.request(fields);
-    }, trouble).then(() => {
-      trouble.hidden = trouble.textContent === "";
-    });
+      say(trouble, "");
+    } catch (error) {
+      if (store.state.connection.open) say(trouble, error.message);
+    }
+  };
   return {
     startOrStop: () => ask({ do: store.state.status?.rolling ? "stop" : "start" }),
     changeMode: (mode) => ask({ do: "mode", mode }),
@@ -41,19 +43,23 @@ export function showTransport(store, sound) {
   byId("again").onclick = actions.again;
   byId("panic").onclick = actions.panic;
 
-  const hear = byId("hear");
   let sounds = false;
-  hear.onclick = async () => {
-    const { on, problem } = sounds ? { on: false, problem: null } : await sound.start();
-    if (sounds) sound.stop();
-    sounds = on;
-    if (problem) byId("trouble").textContent = word(`trouble.sound.${problem}`);
-    byId("trouble").hidden = byId("trouble").textContent === "";
-    hear.setAttribute("aria-pressed", sounds);
-    hear.textContent = word(sounds ? "mute" : "hear");
-    document.body.classList.toggle("sounds", sounds);
-    if (sounds && store.state.status && !store.state.status.rolling) await actions.startOrStop();
+  byId("hear").onclick = async () => {
+    if (sounds) {
+      sound.stop();
+      store.emit("sound", { on: false, problem: null });
+      return;
+    }
+    if (store.state.status && !store.state.status.rolling) actions.startOrStop(); // loads while it counts in
+    store.emit("sound", await sound.start());
   };
+  store.on("sound", ({ on, problem }) => {
+    sounds = on;
+    byId("hear").setAttribute("aria-pressed", on);
+    byId("hear").textContent = word(on ? "mute" : "hear");
+    document.body.classList.toggle("sounds", on);
+    if (problem) say(byId("trouble"), word(`trouble.sound.${problem}`));
+  });
 
   const showModes = async () => {
     if (!store.state.connection.open) return;
