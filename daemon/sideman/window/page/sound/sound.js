@@ -160,8 +160,7 @@ class Sound {
     const toLocal = (second) => this.store.clock.toLocal(second);
     const play = (note, at, end) => this.#play(note.voice, note.pitch, note.velocity, at, end);
     this.schedule = new Schedule(this.clock, toLocal, play);
-    const click = (kind, second) => this.on && this.clickAt(toLocal(second), kind);
-    this.clicks = new Metronome(click, () => this.store.clock.now());
+    this.clicks = new Metronome(this.schedule, () => this.store.clock.now());
     if (this.line) this.#setTempo(this.line);
   }
 
