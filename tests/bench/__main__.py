@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from bench import (
+    band,
     clocks,
     evaluation,
     hours,
@@ -31,6 +32,7 @@ SUBJECTS = (
     network,
     peers,
     timing,
+    band,
     roundtrip,
     sockets,
     page_sound,

@@ -33,6 +33,17 @@ CHART: dict[str, Any] = {
     "bars": [["Dm7"], ["G7", "C7"], ["Cmaj7"], ["A7b9"]], "sections": [[0, "A"]],
 }  # fmt: skip
 
+MODE: dict[str, Any] = {
+    "value": "trade", "default": "solo", "live": True, "about": "who plays",
+    "allowed": "solo, trade, answer, duet or off",
+}  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "play.mode": MODE,
+    "play.temperature": {**MODE, "value": 1.0, "default": 1.0, "allowed": "a number from 0 to 5"},
+    "play.resume": {**MODE, "value": True, "default": False, "allowed": "true or false"},
+    "midi.channel": {**MODE, "value": 1, "default": 1, "live": False, "allowed": "a whole number from 1 to 16"},
+}
+
 
 class Loop:
     """An asyncio loop in a thread."""
@@ -73,14 +84,7 @@ class ScriptedDaemon:
         self.requests: list[dict[str, Any]] = []
         self.answers: dict[str, Any] = {
             "clock": lambda _: {"clock": "monotonic", "second": time.monotonic()},
-            "get": {"key": "play.mode", "value": "trade", "default": "solo", "live": True, "about": "who plays",
-                    "allowed": "solo, trade, answer, duet or off"},
-            "settings": {
-                "play.temperature": {"value": 1.0, "default": 1.0, "live": True, "about": "how daring",
-                                     "allowed": "a number from 0 to 5"},
-                "midi.channel": {"value": 1, "default": 1, "live": False, "about": "the channel",
-                                 "allowed": "a whole number from 1 to 16"},
-            },
+            "get": lambda request: SETTINGS if request.get("key") is None else {"key": request["key"], **MODE},
             "ports": [{"setting": "midi.output", "name": "sideman:out", "open": True, "listeners": ["synth"]}],
             "set": lambda request: {"changed": {request["key"]: request["value"]}},
             "charts": ["blues"], "presets": ["bebop"], "takes": [], "card": {"card": "# A network"},

@@ -85,6 +85,7 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "meters": {
         "play__rate": "eighth",
         "play__comp": "bass",
+        "play__style": "plain",
         "chart__changes": "| Dm7 | 3/4 G7 | Cmaj7 | 4/4 A7alt | 5/4 Dm7 G7 |",
     },
     "likeliest": {"play__rate": "eighth", "play__temperature": 0},
@@ -108,8 +109,8 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
         "chart__choruses": 1,
         "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
     },
-    "shells": {"play__comp": "shells", "play__mode": "off", "chart__changes": FAST},
-    "bass": {"play__comp": "bass", "chart__changes": FAST},
+    "shells": {"play__comp": "shells", "play__style": "plain", "play__mode": "off", "chart__changes": FAST},
+    "bass": {"play__comp": "bass", "play__style": "plain", "chart__changes": FAST},
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
     "classic-drawn": {"play__rate": "phrase", "play__settle": False, "play__leap": 0, "play__apart": 0},

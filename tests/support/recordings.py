@@ -241,14 +241,14 @@ def live() -> Arrivals:
         ("play.rate", "sixteenth"),
         ("play.temperature", 0.4),
         ("play.gate", 0.4),
-        ("play.comp", "bass"),
+        ("play.comp", ("bass",)),
         ("play.rate", "phrase"),
         ("play.offset_ms", 40),
         ("play.velocity", 50),
         ("play.swing", 0.7),
         ("tempo.bpm", 190.0),
         ("play.rate", "triplet"),
-        ("play.comp", "shells"),
+        ("play.comp", ("shells",)),
         ("midi.transpose", -2),
         ("play.harmony", 2.0),
         ("play.rests", 0),
@@ -275,7 +275,7 @@ def storm(seed: int, until: float) -> Arrivals:
         ),
         lambda: SetMode(str(rng.choice(["solo", "trade", "answer", "duet", "off"])), bool(rng.integers(2))),  # type: ignore[arg-type]
         lambda: ChangeSettings((("play.rate", str(rng.choice(["beat", "eighth", "triplet", "sixteenth", "phrase"]))),)),
-        lambda: ChangeSettings((("play.comp", str(rng.choice(["off", "shells", "bass"]))),)),
+        lambda: ChangeSettings((("play.comp", ((), ("shells",), ("bass",))[int(rng.integers(3))]),)),
         lambda: ChangeSettings((("play.offset_ms", int(rng.integers(-60, 60))), ("play.swing", 0.6))),
         Panic,
         Start,
@@ -414,8 +414,8 @@ SCENES: Mapping[str, Scene] = {
 
 
 def settings_of(keys: Mapping[str, Any]) -> Any:
-    """Settings with these keys."""
-    given = {"play.seed": 1, "control.socket": "none", **keys}
+    """Settings with these keys, and the accompaniment of that version."""
+    given = {"play.seed": 1, "play.style": "plain", "control.socket": "none", **keys}
     return resolve_settings([{name: WrittenValue(value, "scene") for name, value in given.items()}])
 
 

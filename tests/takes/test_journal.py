@@ -151,3 +151,20 @@ def test_nothing_may_follow_the_totals(tmp_path: Path) -> None:
     journal.path.write_bytes(b"".join([*lines[:5], lines[-1], *lines[5:-1]]))
     with pytest.raises(UnreadableInput, match=r":6: .*totals"):
         list(Journal(journal.path).reports())
+
+
+def test_a_take_from_before_the_styles_plays_its_accompaniment_plainly(tmp_path: Path) -> None:
+    """Guards against an old take with a bass that is played again with other notes."""
+    made = performance(play__comp="bass", play__style="plain")
+    header, reports, _ = perform_with_reports(made, [], 8.0)
+    path = TakeFolder(tmp_path).journal(recorded_take(tmp_path, header, reports).name)
+    first, *lines = path.read_text("utf-8").splitlines(keepends=True)
+    written = json.loads(first)
+    for key in [key for key in written["settings"] if key in ("play.style", "play.click", "midi.bass")]:
+        del written["settings"][key]
+    path.write_text("".join([json.dumps(written) + "\n", *lines]), "utf-8")
+    journal = Journal(path)
+    assert journal.header.settings.play.style == "plain"
+    found = replay_take(journal, made)
+    assert found.same_events > 20
+    assert not found.difference

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.written import WrittenChart
 from sideman.core.events import Command, InputReceived, MidiEvent
-from sideman.core.settings.schema import KEYS, Settings, with_values
+from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
 from sideman.core.settings.voices import VOICES, voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.takes.lines import (
@@ -122,7 +122,7 @@ def test_all_settings_come_back(values: list[tuple[str, object]]) -> None:
     shared = len(voice_channels(midi)) < len(VOICES)
     shared = shared or (midi.chords is not None and midi.chords in (midi.drums, midi.listen))
     clock = CLOCK_SOURCES[chosen.tempo.source].needs_midi_input
-    banks = [(midi.bank, midi.program), (midi.comp_bank, midi.comp_program)]
+    banks = [(value_of(chosen, row.bank_key), value_of(chosen, row.program_key)) for row in VOICES.values()]
     lone = any(bank is not None and program is None for bank, program in banks)
     if shared or clock or lone or chosen.chart.changes != Settings().chart.changes:
         return  # these are checked together with other keys when they are read

@@ -107,6 +107,21 @@ def test_the_count_in_is_in_the_file(tmp_path: Path) -> None:
     assert not replay_take(journal, made).difference
 
 
+def test_bass_and_drums_have_tracks_of_their_own(tmp_path: Path) -> None:
+    """Guards against a take whose band cannot be taken apart in a sequencer, or a take that does not play again."""
+    made = performance(play__comp=["bass", "shells", "drums"], play__click="backbeat")
+    header, reports, output = perform_with_reports(made, PHRASE, 8.0)
+    journal = recorded_take(tmp_path, header, reports)
+    song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name), charset="utf-8")
+    channels = {
+        track.name: {message.channel for message in track if message.type == "note_on"} for track in song.tracks[1:]
+    }
+    assert channels == {"played": {0, 1}, "heard": {0}, "drums": {9}, "bass": {2}}
+    written = sum(message.type == "note_on" for number in (1, 3, 4) for message in song.tracks[number])
+    assert written == sum(message[0] & 0xF0 == 0x90 for _, message in output.sent)
+    assert not replay_take(journal, made).difference
+
+
 @pytest.mark.parametrize(
     ("key", "written"),
     [("Bb", "Bb"), ("F#m", "F#m"), ("Am", "Am"), ("Ebmaj7", "Eb"), ("G#", "Ab"), ("Dbm", "C#m"), ("Cb", "Cb")],

@@ -4,8 +4,9 @@
 This reader is written by hand because no library for the format is maintained (pyRealParser 0.1.0 is of 2018), and none
 plays the form. The format is described publicly at irealpro.com.
 
-A link has songs, each with title, composer, style, key and music. The music is a row of cells: bar lines, chords, signs
-and blanks. In `irealb` links it is scrambled (see `unscramble`), in `irealbook` links it is plain. We read:
+A link has songs, each with title, composer, style (see `sideman.core.chart.styles`), key and music. The music is a row
+of cells: bar lines, chords, signs and blanks. In `irealb` links it is scrambled (see `unscramble`), in `irealbook`
+links it is plain. We read:
 
 - `|`, `[`, `]`, `{`, `}`, `Z`: bar lines, double bars, repeats, the end; `N1`, `N2`, … endings; `T44` the meter;
 - chords; `n` is no chord, `p` a slash, `W/G` the previous chord over another bass. Alternative chords in parentheses,
@@ -33,6 +34,7 @@ from urllib.parse import unquote
 from sideman.charts.detect import IREAL_LINK
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
+from sideman.core.chart.styles import style_of
 from sideman.core.chart.text import ReaderWarnings, parse_key, printable, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.limits import PLAYLIST, SONG
@@ -104,8 +106,8 @@ def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
             yield from _scrambled_songs(body)
         else:
             for first in range(0, len(fields) - 5, 6):
-                title, composer, _style, key, _n, music = fields[first : first + 6]
-                yield _song_info(title, composer, key), music
+                title, composer, style, key, _n, music = fields[first : first + 6]
+                yield _song_info(title, composer, key, None, style), music
 
 
 def unscramble(music: str) -> str:
@@ -134,16 +136,18 @@ def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
         music = fields[at].removeprefix(_SCRAMBLED_MARK)
         music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
-        yield _song_info(names[0], names[1], key, tempo if tempo and 20 <= tempo <= 400 else None), music
+        # The style stands after the composer and a field that is not used, before the key.
+        style = next((field for field in fields[2:at] if style_of(field)), "")
+        yield _song_info(names[0], names[1], key, tempo if tempo and 20 <= tempo <= 400 else None, style), music
 
 
-def _song_info(title: str, composer: str, key: str, tempo: float | None = None) -> ChartInfo:
+def _song_info(title: str, composer: str, key: str, tempo: float | None = None, style: str = "") -> ChartInfo:
     try:
         tonic = parse_key(key)
     except ValueError:
         tonic = ""
     title, composer = (printable(text[: 2 * _MAX_TITLE_LENGTH]) for text in (title, composer))
-    return ChartInfo(title, composer, tonic, tempo)
+    return ChartInfo(title, composer, tonic, tempo, style=style_of(style))
 
 
 class _IRealReader:

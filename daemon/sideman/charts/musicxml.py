@@ -35,6 +35,7 @@ from sideman.charts.score_chords import Key, number_of, read_harmony, text_of
 from sideman.charts.score_file import read_score
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import MAX_PASSES, Form, stands_before_bar
+from sideman.core.chart.styles import Style, style_of
 from sideman.core.chart.text import MAX_PROBLEM_LENGTH, ReaderWarnings, section_name, unfolded_chart
 from sideman_models.limits import SCORE
 from sideman_models.music.harmony import NO_CHORD, Chord
@@ -45,6 +46,7 @@ with each element. No rhythm that can be written with tuplets of these numbers i
 
 _SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
 _GLYPHS = ("segno", "coda")
+_MAX_STYLE = 60  # longer words are no style
 _WORDS = re.compile(
     r"(?P<back>d\.?\s*[cs]\b\.?|da\s+capo|dal\s+segno)"
     r"(?:.*?\bal\s*(?:la\s*)?(?:(?P<fine>fine)|(?P<coda>(?:segno\s+e\s+poi\s+la\s+)?coda)|(?P<ending>[1-9])))?.*"
@@ -73,8 +75,14 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     if sum(len(measure) for measure in measures) > SCORE.count:
         raise ChartError(f"{source}: far too long for a chart: more than {SCORE.count} {SCORE.items}")
     signs = parts[0].findall("measure") if parts[0] is not part else []
-    info = ChartInfo(section_name(title), section_name(composer))
+    info = ChartInfo(section_name(title), section_name(composer), style=_style_in(measures[:1]))
     return _ScoreReader(source, warnings).read(measures, signs, info)
+
+
+def _style_in(measures: list[ET.Element]) -> Style | None:
+    """The style that the words above the first bar name, such as `Medium Swing`."""
+    words = (text_of(each) for measure in measures for each in measure.iterfind("direction/direction-type/words"))
+    return next((style for text in words if len(text) < _MAX_STYLE and (style := style_of(text))), None)
 
 
 class _Measure(Struct):

@@ -39,6 +39,7 @@ from sideman.core.input.midi_mapping import MidiMapping
 from sideman.core.ledger import Ledger, release_channel
 from sideman.core.listening import Listening
 from sideman.core.parts.accompaniment import Accompaniment, AccompanimentMemory
+from sideman.core.parts.band import MEMBERS, BandMemory, BandPart, MemberName
 from sideman.core.parts.count_in import CountIn
 from sideman.core.parts.improviser import Improviser, ImproviserMemory
 from sideman.core.parts.midi_clock_out import MidiClockOut
@@ -100,6 +101,7 @@ class EngineMemory(Struct, frozen=True):
     turns: TurnsMemory
     soloist: SoloistMemory
     accompaniment: AccompanimentMemory
+    band: dict[MemberName, BandMemory] = {}  # an earlier version has none
 
 
 class Engine:
@@ -123,7 +125,9 @@ class Engine:
         self._count_in = CountIn(self.timeline)
         self.listening = Listening(self.timeline, self.transport, self.ledger, self._soloist, self._turns, improviser)
         self._clock_out = MidiClockOut(self.timeline) if clocks.sends_midi_clock else None
-        self._parts: list[Part] = [self._count_in, self._accompaniment, self._soloist]
+        self.band = tuple(BandPart(name, self.timeline, improviser) for name in MEMBERS)
+        """The parts that accompany; each shows what it has planned."""
+        self._parts: list[Part] = [self._count_in, self._accompaniment, *self.band, self._soloist]
         if self._clock_out is not None:
             self._parts.append(self._clock_out)
             if self.transport.rolling:
@@ -534,9 +538,11 @@ class Engine:
         return beat, step
 
     def prepare(self, second: float) -> None:
-        """Let the soloist choose ahead, at `second`, what it plays next."""
+        """Let the soloist choose ahead, at `second`, what it plays next, and the band plan its next bar."""
         if self.transport.rolling:
             self._soloist.prepare(second)
+            for part in self.band:
+                part.prepare()
 
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):
@@ -573,6 +579,8 @@ class Engine:
             bar = events.BarPlayed(self.chart.bar_number_at(tick), chords, played)
             yield DueItem(beat, self.timeline.second_at(beat), bar)
         self._accompaniment.start_bar(tick)
+        for part in self.band:
+            part.start_bar(tick)
         if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
             self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
@@ -612,6 +620,7 @@ class Engine:
             self._turns.memory(),
             self._soloist.memory(),
             self._accompaniment.memory(),
+            {part.name: part.memory() for part in self.band},
         )
 
     def recall(self, memory: EngineMemory) -> None:
@@ -627,6 +636,11 @@ class Engine:
         self._turns.recall(memory.turns)
         self._soloist.recall(memory.soloist)
         self._accompaniment.recall(memory.accompaniment)
+        for part in self.band:
+            if part.name in memory.band:
+                part.recall(memory.band[part.name])
+            else:
+                part.relocate()
         self._set_bar_line(memory.bar_line)
         changes: Mapping[ChangeName, Callable[[float], list[MidiEvent]]]
         changes = {"mode": self._start_scheduled_mode, "chart": self._end_chart}

@@ -42,7 +42,7 @@ Second = Real  # a moment of the player's clock, or a length
 Beat = Real  # a moment, in quarter notes since the player began, or a length
 
 PlayState = Literal["idle", "listening", "playing"]
-Voice = Literal["solo", "comp", "clicks"]
+Voice = Literal["solo", "comp", "clicks", "bass", "drums"]
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 from itertools import count
+from typing import Literal
 
 from msgspec import Struct
 
+from sideman.core.chart.styles import STRAIGHT_STYLES, Style
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.positions import next_multiple, tick_at
 from sideman.core.settings.live import LiveSettings
@@ -76,7 +78,14 @@ class Timeline:
     def swing(self) -> float:
         """Where the second eighth note of a beat falls, as a share of the beat."""
         swing = self.live.play.swing
-        return default_swing(self.tempo.bpm) if swing is None else swing
+        if swing is not None:
+            return swing
+        style = self.live.play.style or self.chart.chart.info.style
+        return 0.5 if style in STRAIGHT_STYLES else default_swing(self.tempo.bpm)
+
+    def style_at(self, tick: int) -> Style | Literal["plain"]:
+        """Return how the band plays at `tick`."""
+        return self.live.play.style or self.chart.style_at(tick)
 
     def swung_beat(self, tick: int) -> float:
         """Return the beat on which the written `tick` sounds. Swing starts again at each bar line."""
@@ -107,6 +116,16 @@ class Timeline:
             self.end += top - self.top
         self.top, self.start = top, max(position, 0.0) + top
         self.chart.move_top(top)
+
+    def final_note_tick(self) -> float:
+        """Return the tick of the final note: where the last chord begins, or the last bar line if that is later."""
+        end = self.end_tick
+        if not self.has_final_note or end == math.inf:
+            return math.inf
+        tick: float = self.chart.bar_at(end - 1)[0]
+        while (change := self.chart.next_change_tick(tick)) < end:
+            tick = change
+        return math.ceil(tick)
 
     def end_after_choruses(self, top: float) -> bool:
         """Set the end to `chart.choruses` times the chart after beat `top`; False where no number is set."""

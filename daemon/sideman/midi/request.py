@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sideman.core.events import Voice
 from sideman.core.settings.schema import Settings, value_of
-from sideman.core.settings.voices import voice_channels
+from sideman.core.settings.voices import VOICES
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.midi.driver import Direction
 
@@ -43,15 +44,17 @@ class Split(Struct, frozen=True):
         return CLOCK if self.channel is None else frozenset(range(0x80 | self.channel - 1, 0xF0, 0x10))
 
 
-_SPLITS = (
-    ("midi.comp_output", "comp", "midi.comp"),
-    ("midi.drums_output", "clicks", "midi.drums"),
+_SPLITS: tuple[tuple[str, str, Voice | None], ...] = (
+    ("midi.comp_output", "comp", "comp"),
+    ("midi.drums_output", "clicks", "drums"),
+    ("midi.bass_output", "bass", "bass"),
     ("tempo.clock_output", "clock", None),
 )
-"""What may leave midi.output: the setting of its output, its label, the setting of its channel."""
+"""What may leave midi.output: the setting of its output, its label, the voice that goes there."""
 TITLES = {
     OUTPUT: "output",
     "midi.comp_output": "accompaniment to",
+    "midi.bass_output": "bass to",
     "midi.drums_output": "clicks to",
     "tempo.clock_output": "clock to",
     INPUT: "input",
@@ -125,12 +128,15 @@ class PortRequest(Struct, frozen=True):
 def request_of(settings: Settings) -> PortRequest:
     """The ports that `settings` ask for. What shares a channel with a voice goes where that voice goes."""
     midi, tempo = settings.midi, settings.tempo
-    splits, used = [], {midi.channel}
-    for key, label, channel_key in _SPLITS:
-        names, channel = value_of(settings, key), value_of(settings, channel_key) if channel_key else None
+    splits: list[Split] = []
+    used: set[int | None] = {midi.channel}
+    for key, label, voice in _SPLITS:
+        names, channel = value_of(settings, key), VOICES[voice].channel(midi) if voice else None
+        if voice == "bass" and names is None:  # it goes where the accompaniment goes
+            key, label, names = "midi.comp_output", "comp", midi.comp_output  # noqa: PLW2901
         if names is not None and channel not in used:
             splits.append(Split(key, label, names, channel))
-        used |= {channel} if channel in voice_channels(midi) else set()
+        used |= {channel}
     follows_clock = CLOCK_SOURCES[tempo.source].needs_midi_input
     return PortRequest(midi.output, midi.input, midi.client, midi.wait, follows_clock, tempo.port or "", tuple(splits))
 

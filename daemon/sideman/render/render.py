@@ -14,7 +14,7 @@ from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOff, NoteOn, Voice
 from sideman.core.settings.schema import with_values
-from sideman.core.settings.voices import VOICES, voice_of_channel
+from sideman.core.settings.voices import VOICES, track_of
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
@@ -69,10 +69,10 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     chart, beats = performance.chart, engine.timeline.end or 0.0
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
     for beat, event in [*((0.0, event) for event in engine.sound_setup(general_midi=True)), *played]:
-        voice = "solo" if isinstance(event, ClockMessage) else voice_of_channel(event.channel, settings.midi)
+        voice = "solo" if isinstance(event, ClockMessage) else track_of(event.channel, settings.midi, settings.play)
         tracks[voice].append((beat, event))
     solo = tuple(tracks.pop("solo"))
-    others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.play)]
+    others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.midi, settings.play)]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)

@@ -35,6 +35,8 @@ JOURNAL_FORMAT, JOURNAL_VERSION = "sideman take", 1
 MAX_JOURNAL_LINE_BYTES = JOURNAL_LINE.bytes
 """No chart fills more."""
 _TOTALS_START = b'{"total":'
+_OF_EARLIER_VERSIONS = {"play.style": "plain"}
+"""Settings that a take has which was recorded before they existed: it plays the accompaniment of that time."""
 _MAX_BEATS_PER_S, _JUMP_BEATS = 1000 / 60, 0.1
 """Music that advances by more than this many beats a second, and some beats besides, has jumped to another place."""
 
@@ -223,7 +225,7 @@ class Journal:
         try:
             form = msgspec.convert(written, _HeaderLine)
             chart = form.chart.chart()
-            settings = settings_from_json(form.settings, f"{printable(self.path)}:1")
+            settings = settings_from_json(_OF_EARLIER_VERSIONS | form.settings, f"{printable(self.path)}:1")
         except msgspec.ValidationError as error:
             raise self._error_at(1, explain(error)) from None
         except ValueError as error:

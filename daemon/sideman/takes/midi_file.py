@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A take as a standard MIDI file that grows: a conductor track, what was played, and what was heard.
+"""A take as a standard MIDI file that grows: a conductor track, what was played, what was heard, bass and drums.
 
 Each track is kept as bytes, so that the file can be rewritten at every bar line: for an hour of sixteenths that takes
 well under a millisecond. mido, which writes all other MIDI files, only makes whole files, takes half a second for that
@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 
 from sideman.core import events
 from sideman.core.chart.chart import Meter
-from sideman.core.events import ControlChange, PitchBend, ProgramChange, encode
+from sideman.core.events import ControlChange, PitchBend, ProgramChange, Voice, encode
+from sideman.core.settings.voices import voice_of_channel
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import settings_to_json
 from sideman.takes.tempo_map import ExactTempo, FittedTempo, TempoMap, microseconds
@@ -85,6 +86,8 @@ class TakeMidiFile:
         self._tracks = self._conductor_track, self._played_track, self._heard_track = (
             TrackWriter(), TrackWriter(), TrackWriter()
         )  # fmt: skip
+        self._band_tracks: dict[Voice, TrackWriter] = {}  # of the voices that have played
+        self._has_drums = "drums" in header.settings.play.comp
         self._header = header
         self._opening_meter = self._meter = header.chart.meter_at(header.start)
         self._texts = _header_texts(header)
@@ -114,11 +117,13 @@ class TakeMidiFile:
                 self._start_bar(beat, meter, changes)
             case events.EventSent(_, beat, event) if isinstance(event, _PLAYED):
                 self._add_lyrics(self._tick(beat))
-                self._played_track.add(self._tick(beat), encode(event))
+                self._track_of(event.channel).add(self._tick(beat), encode(event))
             case events.NoteHeard(beat, note):
                 self._heard_track.add(self._tick(beat), encode(note))
             case events.InputReceived(second, beat, item):
                 self._advance(second, beat, by_command=True)
+                if isinstance(item, events.ChangeSettings):
+                    self._has_drums |= "drums" in dict(item.values).get("play.comp", ())  # type: ignore[operator]
                 if isinstance(item, events.SetChart):
                     self._next_key = item.chart.info.key
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
@@ -134,18 +139,28 @@ class TakeMidiFile:
         opening, *later = self._tempo.marks
         for place, mark in zip(self._tempo_places, later, strict=True):
             self._conductor_track.replace(place, _tempo_event(mark.beat_us))
-        end = max(self._end_tick, *(track.current_tick for track in self._tracks))
+        tracks = (*self._tracks, *self._band_tracks.values())
+        end = max(self._end_tick, *(track.current_tick for track in tracks))
         conductor = _meta_event(_NAME, self._header.name), _meter_event(self._opening_meter)
         key = _key_event(self._header.chart.info.key)
         heads = (
             (*conductor, key, _tempo_event(opening.beat_us), *self._texts),
             (_meta_event(_NAME, "played"), key),
             (_meta_event(_NAME, "heard"), key),
+            *((_meta_event(_NAME, voice), key) for voice in self._band_tracks),
         )
-        chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(self._tracks), TICKS_PER_BEAT)]
-        for track, head, pending in zip(self._tracks, heads, (self._pending, self._lyrics, ()), strict=True):
+        chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_PER_BEAT)]
+        pending_events = (self._pending, self._lyrics, *((),) * (len(tracks) - 2))
+        for track, head, pending in zip(tracks, heads, pending_events, strict=True):
             chunks.append(track.chunk(end, b"".join(b"\0" + event for event in head if event), pending))
         return b"".join(chunks)
+
+    def _track_of(self, channel: int) -> TrackWriter:
+        """The track of what was played on `channel`: bass and drums have their own, but not clicks alone."""
+        voice = voice_of_channel(channel, self._header.settings.midi)
+        if voice != "bass" and not (voice == "drums" and self._has_drums):
+            return self._played_track
+        return self._band_tracks.setdefault(voice, TrackWriter())
 
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))

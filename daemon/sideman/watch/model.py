@@ -23,6 +23,7 @@ from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
 from sideman_models.text import printable
 
+_DRAWN = frozenset(VOICES) - {"drums"}  # the voices whose notes have a pitch
 NoteSource = Literal["own", "comp", "heard", "next"]
 
 _MAX_NOTES = 1000  # that are kept: more than any terminal can show
@@ -104,7 +105,7 @@ class WatchState(Struct):
                 self.next_note = coming and protocol.NextNote(coming.beat, coming.pitch, printable(coming.value))
             case protocol.ComingEvent(beat, pitch, value):
                 self.next_note = None if beat is None else protocol.NextNote(beat, pitch, printable(value or ""))
-            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in VOICES:
+            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in _DRAWN:
                 self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
             case protocol.HeardEvent(beat, on, pitch):
                 onset = self._held_onsets.pop(pitch, None)

@@ -127,7 +127,8 @@ def test_an_error_of_form_names_line_bar_and_sign(text: str, place: str, problem
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        ("composr: me\nC", "line 1", "the headers are title, composer, key, tempo and meter"),
+        ("composr: me\nC", "line 1", "the headers are title, composer, key, tempo, meter and style"),
+        ("style: zydeco\nC", "line 1", "'zydeco' is not a style: write swing, bossa, waltz, ballad or even"),
         ("\ntempo: fast\nC", "line 2", "'fast' is not a tempo"),
         ("tempo: 1000\nC", "line 1", "20 to 400"),
         ("key: H\nC", "line 1", "'H' is not a key"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The accompaniment: chord tones, in time, and no effect on the solo."""
+"""The plain accompaniment: chord tones, in time, and no effect on the solo."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def change_ticks(chart: Chart) -> set[int]:
 
 def engine(style: str, chart: Chart | None = None, beats: float | None = 32, **keys: Any) -> Engine:
     """An engine with an accompaniment."""
-    made = performance(play__comp=style, **keys)
+    made = performance(play__comp=style, play__style="plain", **keys)
     return (made if chart is None else replace(made, chart=chart)).make_engine(0.0, beats=beats)
 
 
@@ -234,7 +234,7 @@ things = st.one_of(
     st.builds(tempo_change, st.sampled_from([40.0, 133.0, 400.0])),
     st.builds(SetChart, any_charts()),
     st.just(Panic()),
-    st.builds(lambda comp: ChangeSettings((("play.comp", comp),)), st.sampled_from(["off", "shells", "bass"])),
+    st.builds(lambda comp: ChangeSettings((("play.comp", comp),)), st.sampled_from([(), ("shells",), ("bass",)])),
     st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.just(1)),
 )
 
@@ -278,9 +278,9 @@ def test_it_swings_with_the_solo() -> None:
 def test_another_style_begins_at_the_next_bar() -> None:
     """Guards against: a change of style in the middle of a bar, or one that needs a restart."""
     changes: Iterable[tuple[float, Command]] = (
-        (1.5, ChangeSettings((("play.comp", "bass"),))),
-        (9.5, ChangeSettings((("play.comp", "shells"),))),
-        (13.5, ChangeSettings((("play.comp", "off"),))),
+        (1.5, ChangeSettings((("play.comp", ("bass",)),))),
+        (9.5, ChangeSettings((("play.comp", ("shells",)),))),
+        (13.5, ChangeSettings((("play.comp", ()),))),
     )
     recorder, _ = play_on_fake_clock(engine("off", play__mode="off", tempo__bpm=60), 24.0, changes)
     onsets = played_notes(recorder)
@@ -328,7 +328,7 @@ def test_it_follows_a_clock_from_any_position(sixteenths: int, first: float) -> 
         (true[0] - 0.01, ClockContinue()),
     ]
     start: list[tuple[float, MidiEvent]] = [(true[0] - 0.01, ClockStart())]
-    made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
+    made = performance(play__comp="bass", play__style="plain", play__mode="off", play__late_ms=30)
     following = made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0)))
     stop: list[tuple[float, MidiEvent]] = [(true[-1] + 0.01, ClockStop())]
     recorder, _ = play_on_fake_clock(following, 60.0, [*(place if sixteenths else start), *ticks, *stop])
@@ -351,7 +351,7 @@ def test_it_follows_the_clock_to_another_position() -> None:
     ]
     ticks: list[tuple[float, MidiEvent]] = [(second, ClockTick()) for second in true]
     arrivals = [(true[0] - 0.01, ClockStart()), *ticks[:jump], *wound, *ticks[jump:]]
-    made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
+    made = performance(play__comp="bass", play__style="plain", play__mode="off", play__late_ms=30)
     recorder, _ = play_on_fake_clock(
         made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0))), true[-1] + 0.01, arrivals
     )

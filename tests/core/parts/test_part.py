@@ -83,7 +83,7 @@ def test_the_final_note_lasts_to_the_end() -> None:
 @pytest.mark.parametrize("part", ["soloist", "accompaniment"])
 def test_what_comes_too_late_is_left_out_and_counted(part: str) -> None:
     """Guards against notes off the beat after the machine stood still."""
-    scene = Scene(play__rate="eighth", play__comp="bass", play__density=4, play__rests=0)
+    scene = Scene(play__rate="eighth", play__comp="bass", play__style="plain", play__density=4, play__rests=0)
     scene.accompaniment.start_bar(0)
     made: Part = getattr(scene, part)
     assert not notes(scene.play(made, 4, late_s=0.2))
@@ -92,17 +92,17 @@ def test_what_comes_too_late_is_left_out_and_counted(part: str) -> None:
 
 def test_the_accompaniment_plays_a_bar_at_a_time() -> None:
     """Guards against an accompaniment that runs on over a bar line where the style has changed."""
-    scene = Scene(play__comp="bass")
+    scene = Scene(play__comp="bass", play__style="plain")
     scene.accompaniment.start_bar(0)
     assert [note.beat for note in notes(scene.play(scene.accompaniment, math.inf))] == [0, 1, 2, 3]
-    scene.live.change([("play.comp", "off")])
+    scene.live.change([("play.comp", ())])
     scene.accompaniment.start_bar(48)
     assert scene.accompaniment.next_beat() == math.inf
 
 
 def test_the_beat_of_an_onset_is_settled_when_it_is_announced() -> None:
     """Guards against an onset that is moved behind the player's back by a change of the swing."""
-    scene = Scene(play__comp="shells", play__swing=0.5, chart__changes="| Dm7 / / G7 |")
+    scene = Scene(play__comp="shells", play__style="plain", play__swing=0.5, chart__changes="| Dm7 / / G7 |")
     scene.accompaniment.start_bar(0)
     scene.accompaniment.play(0.0)
     announced = scene.accompaniment.next_beat()
@@ -155,7 +155,7 @@ def test_a_clock_that_is_passed_on_joins_now_or_when_the_music_comes_there() -> 
 @pytest.mark.parametrize("part", ["soloist", "accompaniment", "count_in", "clock"])
 def test_a_jump_leaves_nothing_announced_before_it(part: str) -> None:
     """Guards against a note of the old place that sounds after a DAW has jumped."""
-    scene = Scene(play__comp="bass", play__count_in=1, play__rate="eighth")
+    scene = Scene(play__comp="bass", play__style="plain", play__count_in=1, play__rate="eighth")
     scene.accompaniment.start_bar(0)
     scene.count_in.start()
     scene.clock.start_at(0.0)

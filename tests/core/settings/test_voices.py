@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sideman.core.events import ControlChange, ProgramChange, Voice
 from sideman.core.settings.schema import KEYS, MidiSettings, PlaySettings
-from sideman.core.settings.voices import VOICES, voice_channels, voice_of_channel, voice_sounds
+from sideman.core.settings.voices import VOICES, track_of, voice_channels, voice_of_channel, voice_sounds
 
 
 def test_every_voice_but_the_clicks_has_a_row_and_a_channel_of_its_own() -> None:
@@ -23,7 +23,9 @@ def test_every_voice_but_the_clicks_has_a_row_and_a_channel_of_its_own() -> None
 
 def test_what_sounds_on_another_channel_belongs_to_the_solo() -> None:
     """Guards against: count-in clicks that a rendered file loses; an accompaniment that takes the solo's notes."""
-    assert voice_of_channel(MidiSettings().drums, MidiSettings()) == "solo"
+    assert track_of(MidiSettings().drums, MidiSettings(), PlaySettings()) == "solo"
+    assert track_of(MidiSettings().drums, MidiSettings(), PlaySettings(comp=("drums",))) == "drums"
+    assert voice_of_channel(16, MidiSettings()) == "solo"
     assert voice_of_channel(1, MidiSettings(channel=1, comp=1)) == "solo"
 
 
@@ -47,7 +49,16 @@ def test_on_a_common_channel_only_the_solo_selects_its_sound() -> None:
 
 def test_general_midi_only_fills_in_what_is_not_set() -> None:
     """Guards against a bass that sounds as a piano, and against a sound of the player that is replaced."""
-    bass = PlaySettings(comp="bass")
+    bass = PlaySettings(comp=("bass",))
     assert voice_sounds(MidiSettings(), bass) == []
     assert voice_sounds(MidiSettings(), bass, general_midi=True) == [ProgramChange(32, 2)]
     assert voice_sounds(MidiSettings(comp_program=40), bass, general_midi=True) == [ProgramChange(39, 2)]
+
+
+def test_each_of_the_band_has_a_channel_and_a_sound_of_its_own() -> None:
+    """Guards against a bass that sounds as the piano beside it, or drums that are not heard as drums."""
+    band = PlaySettings(comp=("bass", "shells", "drums"))
+    chosen = [ProgramChange(0, 2), ProgramChange(32, 3), ProgramChange(40, 10)]
+    assert voice_sounds(MidiSettings(), band, general_midi=True) == chosen
+    midi = MidiSettings(bass=7, bass_program=34, comp_program=5, drums_program=33)
+    assert voice_sounds(midi, band) == [ProgramChange(4, 2), ProgramChange(33, 7), ProgramChange(32, 10)]

@@ -18,6 +18,7 @@ from itertools import accumulate, pairwise
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
+from sideman.core.chart.styles import Style
 from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
 from sideman_models.music.harmony import Chord, parse_chord
@@ -71,7 +72,7 @@ class ChartInfo(Struct, frozen=True):
 
     `key` is the symbol of the tonic chord (`Bb`, `Am`), `tempo` is in quarter notes a minute. `sections` are pairs of a
     bar's index, in the order played, and the name of the section that begins there. `warnings` are the guesses of the
-    reader of a file; each names the file, the song and the bar, as written.
+    reader of a file; each names the file, the song and the bar, as written. `style` is how a band plays it.
     """
 
     title: str = ""
@@ -80,6 +81,7 @@ class ChartInfo(Struct, frozen=True):
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    style: Style | None = None
 
     def __post_init__(self) -> None:
         """A chart may come from anywhere: its texts go into files, logs and terminals."""
@@ -93,7 +95,7 @@ class ChartInfo(Struct, frozen=True):
 
     def __str__(self) -> str:
         parts = [self.title, f"by {self.composer}" if self.composer else "", f"in {self.key}" if self.key else ""]
-        return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else ""]))
+        return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else "", self.style]))
 
 
 class Chart(Struct, frozen=True, eq=False, dict=True):

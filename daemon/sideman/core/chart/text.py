@@ -13,7 +13,7 @@
 - **Signs.** `Segno` and `Coda` stand before their bar; `To Coda`, `Fine`, `D.C.` and `D.S.` (`al Fine`, `al Coda`, `al
   2nd ending`) stand after theirs, before or after its bar line. `form` says how they are played.
 - **Meter.** `3/4` before the chords of a bar holds from that bar on. The meter of the settings holds before the first.
-- **Headers.** Lines before the first bar: `title: Blue Monk's Coat`, `composer:`, `key:`, `tempo:`, `meter:`.
+- **Headers.** Lines before the first bar: `title: Blue Monk's Coat`, `composer:`, `key:`, `tempo:`, `meter:`, `style:`.
 - **Comments.** `#` at the start of a line or after a space begins a comment to the end of the line (so F#7 is safe).
 """
 
@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
+from sideman.core.chart.styles import Style, style_list, style_of
 from sideman_models.errors import ChordError
 from sideman_models.limits import CHART
 from sideman_models.music.harmony import Chord, parse_chord
@@ -69,6 +70,13 @@ def parse_tempo(text: str) -> float:
     if match is None or not 20 <= float(match[1]) <= 400:
         raise ValueError(f"{text.strip()!r} is not a tempo: write a number from 20 to 400, in quarter notes a minute")
     return float(match[1])
+
+
+def parse_style(text: str) -> Style:
+    """Return the style of a text such as `Bossa Nova`. Raises ValueError."""
+    if (style := style_of(text)) is None:
+        raise ValueError(f"{text.strip()[:MAX_NAME_LENGTH]!r} is not a style: write {style_list()}")
+    return style
 
 
 def section_name(text: str) -> str:
@@ -135,6 +143,7 @@ _HEADER_PARSERS: dict[str, Callable[[str], Any]] = {
     "key": parse_key,
     "tempo": parse_tempo,
     "meter": parse_meter,
+    "style": parse_style,
 }
 
 
@@ -173,7 +182,7 @@ class _ChartReader:
     def _read_header(self, name: str, text: str) -> None:
         place = f"{self._source}, line {self._line}"
         if name not in _HEADER_PARSERS:
-            raise ChartError(f"{place}: {name + ':'!r}: the headers are title, composer, key, tempo and meter")
+            raise ChartError(f"{place}: {name + ':'!r}: the headers are title, composer, key, tempo, meter and style")
         if not text:
             return
         try:

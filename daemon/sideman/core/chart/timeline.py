@@ -18,6 +18,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from sideman.core.chart.chart import Chart, Meter
+from sideman.core.chart.styles import Style
 from sideman.core.chart.written import WrittenChart
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -83,6 +84,8 @@ class ChartTimeline:
         self._previous = self._current = ChartSpan(0.0, chart)
         self._held: list[tuple[float, Chord | None]] = []  # held chords by the beat they hold from; None: the chart's
         self._last_bar = (0, 0)  # its bar line, and its ticks; 0 ticks: none
+        self.revision = 0
+        """Another number after each change of what is asked here."""
 
     @property
     def chart(self) -> Chart:
@@ -101,6 +104,7 @@ class ChartTimeline:
             ChartSpan(span.start, span.chart.chart(), span.bars_before) for span in (memory.previous, memory.current)
         )
         self._held = [(beat, None if text is None else parse_chord(text)) for beat, text in memory.held]
+        self.revision += 1
         self._last_bar = (0, 0)
 
     def set_chart(self, chart: Chart, beat: float) -> None:
@@ -123,6 +127,7 @@ class ChartTimeline:
         """Move the top of the chart that was set last to beat `top`, which may lie in the past or in the future."""
         self._previous = self._current = ChartSpan(top, self.chart)
         self._last_bar = (0, 0)
+        self.revision += 1
         if self.held_chord_at(math.inf) is None:
             self._held.clear()
 
@@ -164,7 +169,7 @@ class ChartTimeline:
         """Return the chords of the bar that begins on `beat`."""
         span, tick = self._span_at(beat), round(beat * TICKS_PER_QUARTER)
         index, (_, bar_ticks) = span.bar_at(tick), self.bar_at(tick)
-        held = [since for since, _ in self._held if beat < since < beat + bar_ticks / TICKS_PER_QUARTER]
+        held = self.held_within(beat, bar_ticks / TICKS_PER_QUARTER)
         onsets = [beat + onset for onset, _ in span.chart.bars[index % len(span.chart.bars)].chords]
         return tuple(chord for chord, _ in groupby(map(self.chord_at, sorted({*onsets, *held}))))
 
@@ -173,9 +178,14 @@ class ChartTimeline:
         count = bisect_right(self._held, beat, key=itemgetter(0))
         return self._held[count - 1][1] if count else None
 
+    def held_within(self, beat: float, beats: float) -> list[float]:
+        """Return the beats after `beat`, by less than `beats`, on which the player holds another chord."""
+        return [since for since, _ in self._held if beat < since < beat + beats]
+
     def _set_held(self, chord: Chord | None, beat: float) -> None:
         self._held[bisect_left(self._held, beat, key=itemgetter(0)) :] = [(beat, chord)]
         del self._held[:-_MAX_HELD_CHORDS]
+        self.revision += 1
 
     def chords_within(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:
         """Yield the chord at `beat` and each that begins within `beats` from there, with its distance from `beat`."""
@@ -210,6 +220,23 @@ class ChartTimeline:
         """Return the meter of the bar at `tick`."""
         span = self._span_at_tick(tick)
         return span.chart.bars[span.bar_at(tick) % len(span.chart.bars)].meter
+
+    def begins_section(self, tick: int) -> bool:
+        """Whether a section begins at the bar line at `tick`; without names of sections, each eight bars are one."""
+        span = self._span_at_tick(tick)
+        count, sections = len(span.chart.bars), span.chart.info.sections
+        bar = span.bar_at(tick) % count
+        return bar in dict(sections) if sections else bar == 0 or (count % 8 == 0 and bar % 8 == 0)
+
+    def is_top(self, tick: int) -> bool:
+        """Whether a chorus begins at the bar line at `tick`."""
+        span = self._span_at_tick(tick)
+        return span.bar_at(tick) % len(span.chart.bars) == 0
+
+    def style_at(self, tick: float) -> Style:
+        """Return the style of the chart at `tick`; where it names none, a waltz in three, else swing."""
+        chart = self._span_at_tick(tick).chart
+        return chart.info.style or ("waltz" if chart.meter.numerator == 3 else "swing")
 
     def _span_at_tick(self, tick: float) -> ChartSpan:
         return self._current if tick >= self._current.tick else self._previous

@@ -8,13 +8,14 @@ from typing import Annotated, Self
 import msgspec
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, parse_meter
+from sideman.core.chart.styles import Style
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_chord
 
 _Onset = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 
 
-class WrittenInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WrittenInfo(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is written about a chart besides its chords: the fields of `ChartInfo`."""
 
     title: str
@@ -22,6 +23,7 @@ class WrittenInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     tempo: _Onset | None
     sections: tuple[tuple[int, str], ...]
+    style: Style | None = None
 
 
 class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -50,7 +50,9 @@ class EchoFilter:
 
     def __init__(self, midi: MidiSettings) -> None:
         self._midi = midi
-        outputs = max(len(names) for names in (midi.output, midi.comp_output, midi.drums_output) if names)
+        outputs = max(
+            len(names) for names in (midi.output, midi.comp_output, midi.bass_output, midi.drums_output) if names
+        )
         self._ways = outputs * len(midi.input)  # by which one event may come back
         self._sent: deque[tuple[_Sent, float]] = deque(maxlen=_MAX_SENT * self._ways)
         self._ticks = _TickEcho()

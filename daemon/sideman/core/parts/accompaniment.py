@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The accompaniment as a part: plays what the rules of `comp` say, bar by bar, in the style of `play.comp`."""
+"""The plain accompaniment as a part: plays what the rules of `comp` say, bar by bar, with `play.style` plain."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sideman.core.parts.comp import GATES, Comp, CompMemory, CompStyle
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import tick_at
+from sideman.core.settings.schema import PlaySettings
 from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line
 
@@ -28,6 +29,12 @@ class AccompanimentMemory(Struct, frozen=True):
 
     next: _Onset | None
     comp: CompMemory
+
+
+def _plain_style(play: PlaySettings) -> CompStyle:
+    """What is played: the first of bass and shells, only with `play.style` plain."""
+    voices = play.comp if play.style == "plain" else ()
+    return "bass" if "bass" in voices else "shells" if "shells" in voices else "off"
 
 
 class Accompaniment(Part):
@@ -50,7 +57,7 @@ class Accompaniment(Part):
 
     def start_bar(self, tick: int) -> None:
         """Play from `tick` to the end of its bar, in the style of the settings."""
-        self._announce(self._comp.first_onset(tick), tick, self._live.play.comp)
+        self._announce(self._comp.first_onset(tick), tick, _plain_style(self._live.play))
 
     def play(self, second: float) -> Sequence[PlayedNote]:
         """See `Part`."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of the accompaniment: shells or a walking bass, so that a player without a band hears the changes.
+"""The rules of the plain accompaniment: shells or a walking bass, one at a time, as earlier versions played them.
+
+A take of such a version, and `play.style` plain, are played by these rules; the parts of the band have rules of their
+own (`walking`, `voicing`, `drumming`).
 
 `Comp` says at which tick it plays next, and which notes. It reads the chord only at that tick, so it follows a chord
 that changes meanwhile. The part `accompaniment` plays it.
@@ -131,7 +134,7 @@ class Comp:
         deviation = round(6 * (draw(tick, _TOUCH) - 0.5))
         velocity = max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + deviation))
         if style == "shells":
-            self._last_shell = _nearest_shell(shell_tones(chord), self._last_shell)
+            self._last_shell = nearest_shell(shell_tones(chord), self._last_shell)
             return [NoteOn(pitch, velocity, channel) for pitch in self._last_shell]
         self._last_pitch, self._last_chord = self._walk(tick, chord, draw), chord
         return [NoteOn(self._last_pitch, velocity, channel)]
@@ -192,13 +195,15 @@ def shell_tones(chord: Chord) -> tuple[int, ...]:
     return (chord.root + third) % 12, (chord.root + seventh) % 12
 
 
-def _nearest_shell(pitch_classes: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
+def nearest_shell(
+    pitch_classes: tuple[int, ...], before: tuple[int, ...], among: range = SHELL_PITCHES
+) -> tuple[int, ...]:
     """Return two pitches of these classes that move least from the shell `before`; of equals those nearest C4."""
 
     def distance(pair: tuple[int, int]) -> tuple[int, int]:
         from_centre = sum(abs(pitch - _SHELL_CENTRE) for pitch in pair)
         return sum(abs(pitch - old) for pitch, old in zip(pair, before, strict=False)), from_centre
 
-    pitches = [pitch for pitch in SHELL_PITCHES if pitch % 12 in pitch_classes]
+    pitches = [pitch for pitch in among if pitch % 12 in pitch_classes]
     pairs = ((low, high) for low, high in combinations(pitches, 2) if _MIN_SHELL_INTERVAL <= high - low < 12)
     return min(pairs, key=distance)

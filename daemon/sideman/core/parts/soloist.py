@@ -132,7 +132,9 @@ class Soloist(Part):
             return
         self._decision = next(self._timeline.decisions)
         self._choice_beat = self.sounding_beat(tick)
-        self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
+        self._final_note_tick = (
+            self._timeline.final_note_tick()
+        )  # now, because there is no time for it when the choice is due
         self.choice = self._improviser.choose(tick, self._constraints(tick))
 
     def _constraints(self, tick: int) -> ChoiceConstraints:
@@ -145,16 +147,6 @@ class Soloist(Part):
             player_onsets_per_beat=self._turns.mode_at(tick).player_onsets_per_beat(tick),
             silent_ticks=max(0, silent_ticks),
         )
-
-    def _find_final_note(self) -> float:
-        """Return the tick of the final note: where the last chord begins, or the last bar line if that is later."""
-        end = self._timeline.end_tick
-        if not self._timeline.has_final_note or end == math.inf:
-            return math.inf
-        tick: float = self._chart.bar_at(end - 1)[0]
-        while (change := self._chart.next_change_tick(tick)) < end:
-            tick = change
-        return math.ceil(tick)
 
     def take_back(self) -> None:
         """Forget the choice that is made; the next one is made afresh."""

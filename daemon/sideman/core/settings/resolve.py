@@ -135,7 +135,7 @@ def _port_problems(settings: Settings, written: SettingsLayer) -> list[str]:
         where = written[key].source
         reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
         problems.append(f"{where}: {key}: none: {reason}")
-    for row in VOICES.values():
+    for row in (row for voice, row in VOICES.items() if voice != "drums"):
         if settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums:
             where = written["midi.drums_output"].source
             reason = f"midi.drums is the channel of {row.text}, too ({row.channel_key}); choose another"
@@ -168,8 +168,9 @@ def _problems_between(settings: Settings, written: SettingsLayer, *, reads_chart
             reason = f"a bank takes effect with a program; set {row.program_key}, too"
             problems.append(f"{where}: {row.bank_key}: {bank}: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
-        channel, other = (value_of(settings, key) for key in keys)
-        idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())
+        rows = {row.channel_key: row for row in VOICES.values() if row.channel_key in keys}
+        channel, other = (rows[key].channel(settings.midi) if key in rows else value_of(settings, key) for key in keys)
+        idle = len(rows) > 1 and any(not row.plays(settings.midi, settings.play) for row in rows.values())
         if channel is None or channel != other or idle:
             continue
         name = [key for key in written if key in keys][-1]  # the defaults differ, so one of the two was written

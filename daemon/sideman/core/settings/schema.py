@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
+from sideman.core.chart.styles import STYLES, Style
 from sideman.core.settings.types import (
     PitchRange,
     SettingType,
@@ -25,6 +26,7 @@ from sideman.core.settings.types import (
     names_type,
     number_type,
     optional_type,
+    parts_type,
     pitch_range_type,
     plain_text,
     secret_type,
@@ -75,7 +77,8 @@ def _setting(default: Any, value_type: SettingType, doc: str) -> Any:  # noqa: A
 class MidiSettings(Struct, frozen=True):
     """MIDI ports, channels and controllers.
 
-    A `listen` of None means all channels; a `comp_output` or `drums_output` of None means `output`.
+    A `listen` of None means all channels; a `comp_output` or `drums_output` of None means `output`, a `bass_output` of
+    None `comp_output`. For a `bass` of None see `sideman.core.settings.voices`.
     """
 
     input: tuple[str, ...] = _setting(
@@ -95,10 +98,15 @@ class MidiSettings(Struct, frozen=True):
         optional_type(None, _PORTS, "midi.output"),
         "The MIDI port of the accompaniment, if it has one of its own. Its channel is midi.comp.",
     )
+    bass_output: tuple[str, ...] | None = _setting(
+        None,
+        optional_type(None, _PORTS, "midi.comp_output"),
+        "The MIDI port of the bass, if it has one of its own. Its channel is midi.bass.",
+    )
     drums_output: tuple[str, ...] | None = _setting(
         None,
         optional_type(None, _PORTS, "midi.output"),
-        "The MIDI port of the count-in clicks, if they have one of their own. Their channel is midi.drums.",
+        "The MIDI port of the drums and the clicks, if they have one of their own. Their channel is midi.drums.",
     )
     channel: int = _setting(1, integer_type(1, 16), "The MIDI channel of the solo.")
     listen: int | None = _setting(
@@ -151,9 +159,38 @@ class MidiSettings(Struct, frozen=True):
         "for playing.",
     )
     drums: int = _setting(
-        10, integer_type(1, 16), "The channel of the count-in clicks. What you play on it is ignored."
+        10, integer_type(1, 16), "The channel of the drums and the clicks. What you play on it is ignored."
     )
-    comp: int = _setting(2, integer_type(1, 16), "The channel of the accompaniment (see play.comp).")
+    drums_program: int | None = _setting(
+        None,
+        optional_type(None, integer_type(1, 128), "leave it as it is"),
+        "The drum kit, as midi.program is the sound of the solo; 41 is a kit with brushes. With --sound and in "
+        "rendered files, null takes that.",
+    )
+    drums_bank: int | None = _setting(
+        None,
+        optional_type(None, integer_type(0, 16383), "leave it as it is"),
+        "The bank from which the drum kit is taken, numbered as in midi.bank. It needs midi.drums_program.",
+    )
+    bass: int | None = _setting(
+        None,
+        optional_type(None, integer_type(1, 16), "3, but midi.comp where the bass plays without shells"),
+        "The channel of the bass.",
+    )
+    bass_program: int | None = _setting(
+        None,
+        optional_type(None, integer_type(1, 128), "leave it as it is"),
+        "The sound of the bass on a channel of its own, as midi.program is that of the solo. With --sound and in "
+        "rendered files, null takes a double bass (33).",
+    )
+    bass_bank: int | None = _setting(
+        None,
+        optional_type(None, integer_type(0, 16383), "leave it as it is"),
+        "The bank from which that sound is taken, numbered as in midi.bank. It needs midi.bass_program.",
+    )
+    comp: int = _setting(
+        2, integer_type(1, 16), "The channel of the shells, and of a bass that plays without them (see midi.bass)."
+    )
     comp_program: int | None = _setting(
         None,
         optional_type(None, integer_type(1, 128), "leave it as it is"),
@@ -227,7 +264,8 @@ class PlaySettings(Struct, frozen=True):
     """How sideman plays.
 
     A `seed` of None means a new one at each start, a `swing` of None one that depends on the tempo. `leap`, `apart` and
-    `settle` of None depend on the bundle's dialect: see `sideman.core.parts.smoothing`.
+    `settle` of None depend on the bundle's dialect: see `sideman.core.parts.smoothing`. A `style` of
+    None is the chart's.
     """
 
     mode: ModeName = _setting(
@@ -256,11 +294,27 @@ class PlaySettings(Struct, frozen=True):
         integer_type(0, 8),
         "The number of bars with clicks before the music starts. An external clock has no count-in.",
     )
-    comp: Literal["off", "shells", "bass"] = _setting(
+    comp: tuple[str, ...] = _setting(
+        (),
+        parts_type("bass", "shells", "drums", turned=((), ("shells",), ("bass",), ("bass", "shells", "drums"))),
+        "The band that accompanies you: a bass, shells (the third and the seventh of each chord on a piano or guitar), "
+        "drums. Each has its own channel: midi.bass, midi.comp, midi.drums.",
+    )
+    style: Style | Literal["plain"] | None = _setting(
+        None,
+        optional_type("auto", choice_type(*STYLES, "plain")),
+        "How the band plays. auto: in the style of the chart; without one, a waltz in three, else swing. plain is the "
+        "bass or the shells of earlier versions, one at a time and without drums.",
+    )
+    anticipation: float = _setting(
+        0.3,
+        number_type(0, 1),
+        "How often the shells play a change an eighth note early: 0 never, 1 wherever the style allows it.",
+    )
+    click: Literal["off", "beats", "backbeat"] = _setting(
         "off",
-        choice_type("off", "shells", "bass"),
-        "The accompaniment: shells plays the third and the seventh of each chord, bass is a walking bass. It has its "
-        "own channel, midi.comp.",
+        choice_type("off", "beats", "backbeat"),
+        "A click while the music plays, on midi.drums: on all beats, or on 2 and 4 (backbeat).",
     )
     rate: Literal["beat", "eighth", "triplet", "sixteenth", "phrase"] = _setting(
         "beat",

@@ -179,6 +179,22 @@ def names_type(allowed: str, name_type: SettingType, alone: str, most: int) -> S
     return SettingType(allowed, read, None, write, is_list=True)
 
 
+def parts_type(*parts: str, turned: tuple[tuple[str, ...], ...]) -> SettingType:
+    """Any of `parts`, or several as a list, as a tuple in this order; `off` is none. A controller turns `turned`."""
+
+    def read(value: object) -> tuple[str, ...]:
+        given = value if isinstance(value, list | tuple) else () if value in ("off", None, False) else (value,)
+        if unknown := next((part for part in given if part not in parts), None):
+            raise ValueError(f"{quoted(unknown)} is not one of them" if len(given) > 1 else "")
+        return tuple(part for part in parts if part in given)
+
+    def write(value: tuple[str, ...]) -> object:
+        return "off" if not value else value[0] if len(value) == 1 else list(value)
+
+    allowed = f"off, {', '.join(parts[:-1])} or {parts[-1]}, or a list of these, such as [{', '.join(parts)}]"
+    return SettingType(allowed, read, ChoiceRange(turned), write, is_list=True)
+
+
 def secret_type(low: int, high: int) -> SettingType:
     """A key of `low` to `high` letters, digits, hyphens and underscores, which is never shown."""
     pattern = re.compile(rf"[A-Za-z0-9_-]{{{low},{high}}}")

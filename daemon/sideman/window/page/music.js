@@ -78,5 +78,5 @@ export function spokenChord(chord) {
     .replace("/", ` ${word("spoken.over")} `)
     .replace(/b(?=\d)/g, ` ${word("spoken.flat")} `)
     .replaceAll("#", ` ${word("spoken.sharp")} `);
-  return `${spokenRoot}${kind}`.replace(/\s+/g, " ").trim();
+  return `${spokenRoot} ${kind}`.replace(/\s+/g, " ").trim();
 }

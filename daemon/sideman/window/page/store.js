@@ -21,7 +21,7 @@ function emptyState() {
     heard: [], // the player's; `end` is null while a key is held
     choices: null,
     ports: { text: "", ports: [] },
-    late: [], // milliseconds after the due time, of the last notes
+    late: [], // milliseconds from the strike of a note to its message, of the last notes
     log: [],
   };
 }
@@ -117,12 +117,9 @@ const REDUCERS = {
   taken_back(state, event) {
     for (const number of event.notes) if (state.notes.get(number)?.planned) state.notes.delete(number);
   },
-  played(state, event) {
-    const due = state.notes.get(event.note);
-    if (due?.planned) {
-      state.late.push((event.second - due.second) * 1000);
-      if (state.late.length > LATE_NOTES) state.late.shift();
-    }
+  played(state, event, clock) {
+    state.late.push((clock.now() - event.second) * 1000);
+    if (state.late.length > LATE_NOTES) state.late.shift();
     state.notes.set(event.note, { ...event, planned: false });
   },
   released(state, event, clock) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The MIDI ports and who is connected, and how late notes were sent: a histogram, and the counts.
+// The MIDI ports and who is connected, and how late the page learns of notes: a histogram; the counts.
 
 import { make } from "../dom.js";
 import { word } from "../words.js";
 
-const EDGES = [0.25, 0.5, 1, 2, 4, 8, 16]; // milliseconds
+const EDGES = [2, 5, 10, 20, 50, 100, 200]; // milliseconds
 const REFRESH_MS = 1000;
 
 export function showPorts(store) {
