@@ -20,7 +20,6 @@ export const PARTS = {
   you: { instrument: "piano", level: 0.85, place: 0 },
   other: { instrument: "piano", level: 0.75, place: 0.3 },
 };
-const BASS_BELOW = 48; // the daemon calls the whole accompaniment "comp"
 const MASTER = 0.5;
 
 /** The sound of the page; its instruments are loaded at once, so that the first touch sounds. */
@@ -181,14 +180,17 @@ class Sound {
     this.clicks?.set(this.on && this.metronomeOn);
   }
 
-  #partOf(voice, pitch) {
-    if (voice === "comp") return pitch < BASS_BELOW ? "bass" : "shells";
+  #partOf(voice) {
     if (voice === "clicks") return "click";
+    if (voice === "comp") {
+      const comp = String(this.store.state?.settings["play.comp"] ?? ""); // without chords, a bass alone plays as "comp"
+      return comp.includes("bass") && !comp.includes("shells") ? "bass" : "shells";
+    }
     return this.parts[voice] ? voice : "other";
   }
 
   #play(voice, pitch, velocity, at, end = Infinity) {
-    const part = this.#partOf(voice, pitch);
+    const part = this.#partOf(voice);
     return this.sampler.play({ part, instrument: this.parts[part].instrument, pitch, velocity, at, end });
   }
 }
