@@ -58,8 +58,9 @@ export class Recorder {
     this.over = true;
     const parts = {};
     for (const [name, blocks] of Object.entries(this.parts)) {
-      const first = blocks[0].frame; // the thread that starts loses some blocks
+      const first = blocks[0].frame;
       const wave = new Float32Array(blocks.at(-1).frame - first + 4096);
+      wave.fill(NaN); // a machine that is too busy loses some blocks
       for (const block of blocks) wave.set(block.wave, block.frame - first);
       const bytes = new Uint8Array(wave.buffer);
       let text = "";

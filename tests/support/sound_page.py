@@ -2,8 +2,8 @@
 """The page's sound in real Chromium: its modules as they are, with a store whose events come from the test.
 
 What sounds is recorded in the page from each part's last node. An onset is where the wave rises, in seconds of the
-AudioContext; a straight line through the readings of `getOutputTimestamp` during the whole recording says when that
-left the loudspeaker. So a fault of the player's own clock, which follows single readings, shows.
+AudioContext; readings of `getOutputTimestamp` of the recorder's own, before and after, say when that left the
+loudspeaker. So a fault of the player's own clock shows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HARNESS = Path(__file__).parent
 _PAGE = b"<!doctype html><link rel=icon href=data:,><title>sound</title><div id=keys></div>"
 POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src data:"
 TIMEOUT_S = 60.0  # against hanging only
-_OUTLIER_MS = 5.0
+_NEAR = 15  # readings, about as many as in a second
 
 _TIMERS = """
 const every = window.setInterval.bind(window), once = window.setTimeout.bind(window);
@@ -99,42 +99,53 @@ def load_sound(page: Page, *, hidden: bool = False, script: str = "") -> None:
 
 @dataclass(frozen=True)
 class Recording:
-    """What sounded: the wave of each part, the second of the daemon's clock at its first sample, and its rate."""
+    """What sounded: the wave of each part, NaN where it was lost, and the context's second of its first sample.
+
+    `readings` are pairs of the context's second and the second that the test has announced notes in.
+    """
 
     waves: Mapping[str, np.ndarray]
     firsts: Mapping[str, float]
+    readings: np.ndarray
     rate: float
 
     @classmethod
     def read(cls, made: Mapping[str, Any]) -> Recording:
-        """Of what the page's recorder returned."""
+        """Of what the page's recorder returned; from then on seconds count from `now`."""
         readings = np.array([pair for pair in made["readings"] if pair[1] > 0])
-        apart = 1000 * readings[:, 0] - readings[:, 1]
-        readings = readings[np.abs(apart - np.median(apart)) < _OUTLIER_MS]  # a context that has just begun misreads
-        slope, start = np.polyfit(readings[:, 0], readings[:, 1], 1)
-        waves, firsts = {}, {}
-        for name, part in made["parts"].items():
-            waves[name] = np.frombuffer(base64.b64decode(part["wave"]), np.float32)
-            heard_ms = start + slope * part["first"] / made["rate"]
-            firsts[name] = (heard_ms + made["offset"]) / 1000
-        return cls(waves, firsts, 1000 * made["rate"] / slope)
+        readings[:, 1] = (readings[:, 1] + made["offset"]) / 1000 - made["now"]
+        parts = made["parts"].items()
+        waves = {name: np.frombuffer(base64.b64decode(part["wave"]), np.float32) for name, part in parts}
+        return cls(waves, {name: part["first"] / made["rate"] for name, part in parts}, readings, made["rate"])
 
     def between(self, part: str, start: float, end: float) -> np.ndarray:
         """The wave of a part from a second to another."""
-        first = self.firsts[part]
-        return self.waves[part][max(0, round((start - first) * self.rate)) : max(0, round((end - first) * self.rate))]
+        first, last = (max(0, round((self._context(each) - self.firsts[part]) * self.rate)) for each in (start, end))
+        return self.waves[part][first:last]
 
     def loudest(self, part: str, start: float, end: float) -> float:
         """The peak of a part from a second to another."""
-        wave = self.between(part, start, end)
-        return float(np.max(np.abs(wave))) if len(wave) else 0.0
+        return _peak(self.between(part, start, end))
 
     def onset_error(self, part: str, second: float, before: float = 0.06, after: float = 0.1) -> float | None:
         """By how many seconds the note that is due at `second` sounds later; None if it does not sound there."""
         wave = np.abs(self.between(part, second - before, second + after))
-        still = np.max(wave[: round(0.02 * self.rate)], initial=0.0)
-        above = np.flatnonzero(wave > 1.5 * still + 0.03 * np.max(wave, initial=0.0) + 1e-4)
+        above = np.flatnonzero(wave > 1.5 * _peak(wave[: round(0.02 * self.rate)]) + 0.03 * _peak(wave) + 1e-4)
         return None if not len(above) else float(above[0] / self.rate - before)
+
+    def lost(self, part: str, second: float) -> bool:
+        """Whether the recorder has lost something around a second: no fault of the page."""
+        wave = self.between(part, second - 0.06, second + 0.1)
+        return not len(wave) or bool(np.isnan(wave).any())
+
+    def _context(self, second: float) -> float:
+        """The context's second at a second, from the readings around it: a device may stand still meanwhile."""
+        near = self.readings[np.argsort(np.abs(self.readings[:, 1] - second))[:_NEAR]]
+        return second + float(np.median(near[:, 0] - near[:, 1]))
+
+
+def _peak(wave: np.ndarray) -> float:
+    return 0.0 if np.isnan(wave).all() else float(np.nanmax(np.abs(wave)))
 
 
 def record(page: Page, parts: Sequence[str], events: Sequence[Mapping[str, Any]], tail: float = 0.5) -> Recording:
@@ -152,9 +163,7 @@ def record(page: Page, parts: Sequence[str], events: Sequence[Mapping[str, Any]]
         }""",
         [list(parts), list(events), tail],
     )
-    recording = Recording.read(made)
-    moved = {name: first - made["now"] for name, first in recording.firsts.items()}
-    return Recording(recording.waves, moved, recording.rate)
+    return Recording.read(made)
 
 
 def coming(number: int, second: float, ahead: float = 0.1, **more: Any) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 // The instruments: fetched, decoded once, found by name, pitch. `samples/instruments.json` says what each sample is.
 
 const QUIET = 0.02; // of the loudest of a sample: what comes before that is cut off, so that it sounds when it starts
+const RATE = 44100;
 const LONGEST_CUT_S = 0.1;
 
 export class Bank {
-  /** `context` is an AudioContext or an OfflineAudioContext; `folder` the URL of the samples. */
-  constructor(context, folder = new URL("../samples/", import.meta.url)) {
-    this.context = context;
+  constructor(folder = new URL("../samples/", import.meta.url)) {
     this.folder = folder;
+    this.decoder = new OfflineAudioContext(1, 1, RATE); // decodes before the browser lets the page sound
     this.zones = new Map(); // instrument -> zones, once it is loaded
     this.fetched = new Map(); // file -> promise
     this.loading = new Map(); // instrument -> promise
@@ -50,7 +50,8 @@ export class Bank {
   async #decode(file, data, zone) {
     const key = `${file} ${zone.bytes[0]}`; // kits share samples
     if (!this.fetched.has(key)) {
-      this.fetched.set(key, this.context.decodeAudioData(data.slice(...zone.bytes)).then((buffer) => [buffer, startOf(buffer)]));
+      const decoded = this.decoder.decodeAudioData(data.slice(...zone.bytes));
+      this.fetched.set(key, decoded.then((buffer) => [buffer, startOf(buffer)]));
     }
     const [buffer, start] = await this.fetched.get(key);
     return { ...zone, buffer, start };

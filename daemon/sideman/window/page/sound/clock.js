@@ -3,7 +3,7 @@
 
 const READINGS = 9;
 const APART_MS = 20;
-const JUMP_S = 0.02; // the device has changed or the machine has slept: begin again
+const JUMP_S = 0.002; // the device has stood still or changed, or the machine has slept: begin again
 
 export class AudioClock {
   constructor(context, now = () => performance.now()) {

@@ -6,16 +6,17 @@ import { beatOf, secondOf } from "./schedule.js";
 
 const AHEAD_S = 3;
 const EVERY_MS = 1000;
+const LENGTH_S = 0.1;
 export const CLICK = { first: { pitch: 76, velocity: 110 }, other: { pitch: 77, velocity: 80 } };
 
 export class Metronome {
-  /** `click(kind, second)` plays a click, `second` being the daemon's; `now()` is its present second. */
-  constructor(click, now) {
-    this.click = click;
+  /** The clicks are notes of `schedule`; `now()` is the daemon's present second. */
+  constructor(schedule, now) {
+    this.schedule = schedule;
     this.now = now;
     this.line = null;
     this.bar = { first: 0, beats: 4 }; // the last first beat of a bar, and how many beats a bar has
-    this.clicks = new Map(); // beat -> voice
+    this.clicks = new Set(); // the beats that are put
     this.timer = null;
   }
 
@@ -28,15 +29,19 @@ export class Metronome {
 
   /** The beats lie on another line, or the music has stopped. */
   tempo(line) {
-    this.line = line;
     this.#takeBack();
+    this.line = line;
     this.fill();
   }
 
   /** A beat begins: the first of a bar tells how long the bars are. */
   beat({ beat, bar }) {
     if (this.number !== undefined && bar === this.number + 1) {
-      if (this.known) this.bar.beats = Math.max(1, beat - this.bar.first);
+      const beats = Math.max(1, beat - this.bar.first);
+      if (this.known && beats !== this.bar.beats) {
+        this.bar.beats = beats;
+        this.#takeBack();
+      }
       this.bar.first = beat;
       this.known = true;
     } else if (bar !== this.number) {
@@ -54,9 +59,11 @@ export class Metronome {
     for (let beat = Math.ceil(beatOf(this.line, now)); beat <= end; beat += 1) {
       if (this.clicks.has(beat)) continue;
       const first = (beat - this.bar.first) % this.bar.beats === 0;
-      this.clicks.set(beat, this.click(first ? CLICK.first : CLICK.other, secondOf(this.line, beat)));
+      const kind = first ? CLICK.first : CLICK.other;
+      this.schedule.put({ ...kind, note: `click ${beat}`, second: secondOf(this.line, beat), length_s: LENGTH_S, voice: "click" });
+      this.clicks.add(beat);
     }
-    for (const beat of this.clicks.keys()) if (beat < beatOf(this.line, now) - 2) this.clicks.delete(beat);
+    for (const beat of [...this.clicks]) if (beat < beatOf(this.line, now) - 2) this.#drop(beat);
   }
 
   /** Clicks that have been silenced are not taken back. */
@@ -64,8 +71,13 @@ export class Metronome {
     this.clicks.clear();
   }
 
+  #drop(beat) {
+    this.schedule.forget(`click ${beat}`); // it is over
+    this.clicks.delete(beat);
+  }
+
   #takeBack() {
-    for (const voice of this.clicks.values()) voice?.fade(0, 0.02);
-    this.clicks.clear();
+    const now = this.line ? beatOf(this.line, this.now()) : -Infinity;
+    for (const beat of [...this.clicks]) if (beat > now) this.#drop(beat);
   }
 }

@@ -77,9 +77,11 @@ export class Sampler {
 
   /** End the quietest of those that sound at `at`, if there are too many. */
   #makeRoom(at) {
-    const sounding = [...this.voices].filter((voice) => voice.at <= at && at < voice.end);
+    const sounding = [...this.voices].filter((voice) => voice.at <= at && at < voice.end && !voice.isStolen);
     if (sounding.length < this.polyphony) return;
-    sounding.reduce((a, b) => (b.loudness(at) < a.loudness(at) ? b : a)).fade(at, STEAL_S);
+    const quietest = sounding.reduce((a, b) => (b.loudness(at) < a.loudness(at) ? b : a));
+    quietest.fade(at, STEAL_S);
+    quietest.isStolen = true; // it is ending, and must not be chosen for the next note too
   }
 }
 
@@ -88,6 +90,7 @@ class Voice {
     this.context = context;
     this.zone = zone;
     this.at = at;
+    this.isStolen = false;
     this.faded = null; // {at, over}: since when it fades, and how long a fall by 100 dB takes
     this.source = new AudioBufferSourceNode(context, { buffer: zone.buffer });
     this.source.playbackRate.value = 2 ** ((pitch - zone.root + zone.cents / 100) / 12);

@@ -20,19 +20,20 @@ export const PARTS = {
   you: { instrument: "piano", level: 0.85, place: 0 },
   other: { instrument: "piano", level: 0.75, place: 0.3 },
 };
-const BASS_BELOW = 48; // the daemon calls the whole accompaniment "comp"
 const MASTER = 0.5;
 
-export function createSound(store, options = {}) {
-  return new Sound(store, options);
+/** The sound of the page; its instruments are loaded at once, so that the first touch sounds. */
+export function createSound(store) {
+  const sound = new Sound(store);
+  sound.load();
+  return sound;
 }
 
 class Sound {
-  constructor(store, { AudioContext = globalThis.AudioContext ?? globalThis.webkitAudioContext, context = null, folder } = {}) {
+  constructor(store) {
     this.store = store;
-    this.make = context ? () => context : AudioContext && (() => new AudioContext({ latencyHint: "interactive" }));
-    this.folder = folder;
     this.context = null;
+    this.bank = null;
     this.on = false;
     this.problem = null;
     this.parts = structuredClone(PARTS);
@@ -48,16 +49,24 @@ class Sound {
   async start() {
     this.problem = null;
     try {
-      this.context ?? this.#build();
+      if (!this.context) this.#build();
       if (this.context.state !== "running") await this.#resume();
     } catch (error) {
       return this.#fail(error.code ?? "no-audio");
     }
     this.on = true;
-    const loads = await Promise.allSettled(this.#instruments().map((name) => this.bank.load(name)));
-    if (loads.some((load) => load.status === "rejected")) this.problem = "samples";
+    if (!(await this.load())) this.problem = "samples";
     this.#setMetronome();
     return { on: this.on, problem: this.problem };
+  }
+
+  /** Load the instruments of all parts. Returns whether all are there. */
+  async load() {
+    if (!globalThis.OfflineAudioContext) return false;
+    this.bank ??= new Bank();
+    const names = new Set(Object.values(this.parts).map((part) => part.instrument));
+    const loads = await Promise.allSettled([...names].map((name) => this.bank.load(name)));
+    return loads.every((load) => load.status === "fulfilled");
   }
 
   /** Fall silent and stay so until `start`. */
@@ -141,10 +150,8 @@ class Sound {
   }
 
   #build() {
-    if (!this.make) throw Object.assign(new Error("no AudioContext"), { code: "no-audio" });
-    this.context = this.make();
+    this.context = new AudioContext({ latencyHint: "interactive" });
     this.clock = new AudioClock(this.context);
-    this.bank = new Bank(this.context, this.folder);
     this.sampler = new Sampler(this.context, this.bank);
     this.sampler.output.gain.value = MASTER;
     this.sampler.output.connect(this.context.destination);
@@ -152,8 +159,7 @@ class Sound {
     const toLocal = (second) => this.store.clock.toLocal(second);
     const play = (note, at, end) => this.#play(note.voice, note.pitch, note.velocity, at, end);
     this.schedule = new Schedule(this.clock, toLocal, play);
-    const click = (kind, second) => this.on && this.clickAt(toLocal(second), kind);
-    this.clicks = new Metronome(click, () => this.store.clock.now());
+    this.clicks = new Metronome(this.schedule, () => this.store.clock.now());
     if (this.line) this.#setTempo(this.line);
   }
 
@@ -170,22 +176,21 @@ class Sound {
     return { on: false, problem };
   }
 
-  #instruments() {
-    return [...new Set(Object.values(this.parts).map((part) => part.instrument))];
-  }
-
   #setMetronome() {
     this.clicks?.set(this.on && this.metronomeOn);
   }
 
-  #partOf(voice, pitch) {
-    if (voice === "comp") return pitch < BASS_BELOW ? "bass" : "shells";
+  #partOf(voice) {
     if (voice === "clicks") return "click";
+    if (voice === "comp") {
+      const comp = String(this.store.state?.settings["play.comp"] ?? ""); // without chords, a bass alone plays as "comp"
+      return comp.includes("bass") && !comp.includes("shells") ? "bass" : "shells";
+    }
     return this.parts[voice] ? voice : "other";
   }
 
   #play(voice, pitch, velocity, at, end = Infinity) {
-    const part = this.#partOf(voice, pitch);
+    const part = this.#partOf(voice);
     return this.sampler.play({ part, instrument: this.parts[part].instrument, pitch, velocity, at, end });
   }
 }
