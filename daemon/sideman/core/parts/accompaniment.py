@@ -75,7 +75,7 @@ class Accompaniment(Part):
     @property
     def planned(self) -> Sequence[PlayedNote]:
         """See `Part`. It is the next onset, or, after the last one of a bar, the first of the next bar."""
-        onset = self._next or self._onset(self._next_bar, self._live.play.comp)
+        onset = self._next or self._onset(self._next_bar, _plain_style(self._live.play))
         if onset is None:
             return ()
         following = self._comp.next_onset(onset.style, onset.tick, self._improviser.random_source.draw)
