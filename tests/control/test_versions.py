@@ -19,7 +19,8 @@ from support.watched import TURN_S, Line, WatchedPlay, watched_play
 
 RECORDED = Path(__file__).with_name("version-1.jsonl")
 """The lines that a client of version 1 got before there was a version 2."""
-TUNE: dict[str, Any] = {"play__rate": "eighth", "play__comp": "bass", "play__count_in": 1, "tempo__bpm": 200}
+TUNE: dict[str, Any] = {"play__rate": "eighth", "play__comp": "bass", "play__style": "plain", "play__count_in": 1,
+                        "tempo__bpm": 200}  # fmt: skip
 SCRIPT = [
     (1.5, {"do": "set", "id": 1, "key": "play.temperature", "value": 0.7}),
     (1.7, NoteOn(60, 90, 1)),
