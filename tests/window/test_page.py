@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,24 @@ def test_a_slider_that_is_dragged_ends_where_the_hand_left_it(
     assert float(slider.input_value()) == 2
     daemon.send({"event": "changed", "values": {"play.temperature": 0.0}, "second": 0.0})  # by a knob
     page.locator("[id='slider-play.temperature'][aria-valuetext='safe, 0']").wait_for()
+
+
+def test_an_older_value_does_not_move_a_slider_back(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: a slider that springs back under the hand, and takes the band back with it."""
+    address, daemon = served
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        for watcher in daemon._watchers:  # a status from before the change, on its way at the same time
+            watcher.write(json.dumps({"event": "status", **STATUS}).encode() + b"\n")
+        return {"changed": {request["key"]: request["value"]}}
+
+    daemon.answers["set"] = answer
+    page = connected(open_page(address))
+    page.locator("[id='slider-play.velocity']").fill("20")
+    daemon.wait_for("set")
+    page.click("#again")  # when this has come, whatever follows the first answer has come, too
+    daemon.wait_for("again")
+    assert [each["value"] for each in daemon.requests if each["do"] == "set"] == [20]
 
 
 def test_the_keys_steer_and_leave_fields_alone(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:

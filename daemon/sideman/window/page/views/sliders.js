@@ -34,13 +34,13 @@ function sliderOf(store, { key, least, most, step }) {
   const update = () => {
     const value = store.state.settings[key];
     input.disabled = typeof value !== "number" || !store.state.connection.open;
-    if (typeof value === "number" && !isMoved) {
+    if (typeof value === "number" && !isMoved && !isSending) {
       input.value = value;
       say();
     }
   };
 
-  // One request at a time; while it is on its way only the last position counts.
+  // One request at a time; while it is on its way only the last position counts, and no older value moves the slider.
   let isMoved = false;
   let isSending = false;
   const send = async () => {
