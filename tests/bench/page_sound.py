@@ -68,7 +68,7 @@ def _notes(beats: int) -> list[dict[str, Any]]:
     from support.sound_page import coming
 
     drawn = np.random.default_rng(1)
-    notes = []
+    notes: list[dict[str, Any]] = []
     for beat in range(beats):
         for place, (voice, pitches) in enumerate(_PITCHES.items()):
             second, ahead = 0.3 + 0.4 * beat + 0.03 * place + 0.02 * drawn.random(), 0.08 + 0.15 * drawn.random()
