@@ -26,9 +26,7 @@ ARGS   ?=
 env: $(VENV)/.play
 
 play: env
-	@$(BIN)/sideman run --window --quiet $(PLAYED) $(ARGS)
-# Phrases with an accompaniment, unless a preset is asked for.
-PLAYED = $(if $(findstring --preset,$(ARGS)),,--set play.rate=phrase --set play.comp=bass --set chart.file=coda)
+	@$(BIN)/sideman run --window --quiet $(if $(findstring --preset,$(ARGS)),,--preset band) $(ARGS)
 
 # The same markers as in tests/conftest.py, which fails a test that starts a process without one of them.
 quick: $(VENV)/.test

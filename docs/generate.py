@@ -15,9 +15,9 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -26,8 +26,9 @@ from msgspec.structs import fields as struct_fields
 from sideman import __version__
 from sideman.control.protocol import (
     EVENTS,
-    PROTOCOL_VERSION,
+    EVENTS_2,
     REQUESTS,
+    VERSIONS,
     Answer,
     Refusal,
     Request,
@@ -262,22 +263,39 @@ WORDS = {"mode": MODE_NAMES, "state": get_args(PlayState), "voice": get_args(Voi
 def control_schema() -> str:
     """Return the JSON schema of the control socket's lines."""
     results = [result for kind in REQUESTS.values() for result in kind.results]
-    types = [*REQUESTS.values(), Answer, Refusal, *EVENTS.values(), *results]
+    kinds_of = {"event": list(EVENTS.values()), "event_2": list(EVENTS_2.values())}
+    types = [*REQUESTS.values(), Answer, Refusal, *kinds_of["event"], *kinds_of["event_2"], *results]
     schemas, components = msgspec.json.schema_components(
         types, schema_hook=lambda _: {"description": "any JSON value"}, ref_template="#/$defs/{name}"
     )
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
-    messages: list[type[Struct]] = [Answer, Refusal, *EVENTS.values()]
-    for kind in messages:
-        _add_version(components[kind.__name__])
+    for reply in (Answer, Refusal):
+        _add_fields(components[reply.__name__], v={"enum": list(VERSIONS)})
+    seconds = {"description": "seconds on the daemon's monotonic clock", "type": "number"}
+    for kind in dict.fromkeys([*kinds_of["event"], *kinds_of["event_2"]]):
+        # What both versions have is described once: in version 2 each event has a `second` as well.
+        versions = [version for version, kinds in zip(VERSIONS, kinds_of.values(), strict=True) if kind in kinds]
+        second = {"second": seconds} if 2 in versions else {}
+        _add_fields(components[kind.__name__], v={"enum": versions}, **second)
+        if 1 in versions and second:
+            components[kind.__name__]["required"].remove("second")
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"The lines of sideman's control socket, version {PROTOCOL_VERSION}",
-        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in ("request", "reply", "event")],
+        "title": f"The lines of sideman's control socket, versions {' and '.join(map(str, VERSIONS))}",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in ("request", "reply", *kinds_of)],
         "$defs": {
             "request": {"oneOf": [schema_of[repr(kind)] for kind in REQUESTS.values()]},
             "reply": {"oneOf": [schema_of[repr(kind)] for kind in (Answer, Refusal)]},
-            "event": {"oneOf": [schema_of[repr(kind)] for kind in EVENTS.values()]},
+            **{
+                name: {
+                    "description": f"an event of version {version}",
+                    "type": "object",
+                    "properties": {"v": {"const": version}},
+                    "required": ["v", "second"] if version == 2 else ["v"],
+                    "oneOf": [schema_of[repr(kind)] for kind in kinds],
+                }
+                for version, (name, kinds) in zip(VERSIONS, kinds_of.items(), strict=True)
+            },
             "result_of": {
                 "description": "the result of each request; null for a request that is not named here",
                 "type": "object",
@@ -307,10 +325,10 @@ def _formatted_json(value: Any, indent: str = "") -> str:
     return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"
 
 
-def _add_version(schema: dict[str, Any]) -> None:
-    """Add `v`, which `encode_line` adds to each line of the daemon."""
-    schema["properties"] = {"v": {"const": PROTOCOL_VERSION}, **schema["properties"]}
-    schema["required"] = ["v", *schema["required"]]
+def _add_fields(schema: dict[str, Any], **fields: object) -> None:
+    """Add what `encode_line` adds to each line of the daemon."""
+    schema["properties"] = {**fields, **schema["properties"]}
+    schema["required"] = [*fields, *schema["required"]]
 
 
 def _with_words(schema: Any) -> Any:
@@ -339,14 +357,24 @@ def control_requests() -> str:
 @section("control-events")
 def control_events() -> str:
     """Return the table of events."""
-    rows = [(f"`{name}`", _names(kind.__struct_fields__), _in_one_line(kind)) for name, kind in EVENTS.items()]
+    return _event_table(EVENTS)
+
+
+@section("control-events-2")
+def control_events_2() -> str:
+    """Return the table of the events of version 2 that version 1 does not have."""
+    return _event_table({name: kind for name, kind in EVENTS_2.items() if kind is not EVENTS.get(name)})
+
+
+def _event_table(kinds: Mapping[str, type[Struct]]) -> str:
+    rows = [(f"`{name}`", _names(kind.__struct_fields__), _in_one_line(kind)) for name, kind in kinds.items()]
     return table(("event", "fields", "when, and what it says"), rows)
 
 
 @section("control-osc")
 def control_osc() -> str:
     """Return the table of OSC addresses."""
-    kinds = {name: kind for name, kind in REQUESTS.items() if kind is not WatchRequest}
+    kinds = {name: kind for name, kind in REQUESTS.items() if not kind.for_programs and kind is not WatchRequest}
     plain = [name for name, kind in kinds.items() if not request_fields(kind)]
     rows = [("`/sideman/GROUP/KEY`, such as `/sideman/play/temperature`", "the value")]
     rows += [(f"`/sideman/{name}`", _field_list(kind)) for name, kind in kinds.items() if name not in plain]
@@ -366,8 +394,10 @@ def _names(names: Iterable[str]) -> str:
 def _result(kind: type[Request]) -> str:
     if Status in kind.results:
         return "the fields of the event `status`, below"
-    structs = [result for result in kind.results if isinstance(result, type(Struct))]
-    return _names(structs[0].__struct_fields__) if structs else ""
+    many = [get_args(result)[0] for result in kind.results if get_origin(result) is list]
+    structs = [result for result in (*kind.results, *many) if isinstance(result, type(Struct))]
+    fields = _names(structs[0].__struct_fields__) if structs else "names" if many else ""
+    return f"a list of {fields}" if many else fields
 
 
 def _in_one_line(kind: type[Struct]) -> str:

@@ -66,9 +66,11 @@ def test_the_examples_of_the_control_page_are_right() -> None:
 def test_the_schema_describes_the_same_lines_as_before() -> None:
     """Guards against: a program that uses the schema and no longer finds the names in it."""
     definitions = SCHEMA["$defs"]
-    assert {each["$ref"].rpartition("/")[2] for each in SCHEMA["oneOf"]} == {"request", "reply", "event"}
+    assert {each["$ref"].rpartition("/")[2] for each in SCHEMA["oneOf"]} == {"request", "reply", "event", "event_2"}
     beat = definitions["BeatEvent"]
-    assert beat["required"] == ["v", "event", *list(beat["properties"])[2:]]
+    assert beat["required"] == [name for name in beat["properties"] if name != "second"]  # only version 2 has it
+    assert definitions["TempoEvent"]["required"] == list(definitions["TempoEvent"]["properties"])
+    assert [definitions[name]["properties"]["v"] for name in ("event", "event_2")] == [{"const": 1}, {"const": 2}]
     assert beat["properties"]["event"] == {"enum": ["beat"]}
     assert definitions["ModeEvent"]["properties"]["mode"] == {"enum": list(MODE_NAMES)}
     assert definitions["SetRequest"]["additionalProperties"] is False

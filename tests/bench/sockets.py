@@ -26,7 +26,7 @@ LIMIT_US = 150
 _ROUNDS = 8
 _STEPS_S = (0.0003, 0.001, 0.003, 0.01)
 _NO_CLIENTS = "no clients"
-_CLIENTS = {"1 watching": (1, 0), "20 watching": (20, 0), "a flood": (0, 4)}
+_CLIENTS = {"1 watching": (1, 0, 0), "20 watching": (20, 0, 0), "5 pages": (0, 5, 0), "a flood": (0, 0, 4)}
 
 
 def figures(effort: float) -> Iterator[Figure]:
@@ -36,24 +36,24 @@ def figures(effort: float) -> Iterator[Figure]:
     with undisturbed(THREAD_SWITCH_S), unread_log(), tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for name, samples in late.items():
-                samples.append(_late(Path(folder) / "control.sock", SEED + number, *_CLIENTS.get(name, (0, 0))))
+                samples.append(_late(Path(folder) / "control.sock", SEED + number, *_CLIENTS.get(name, (0, 0, 0))))
     for name in _CLIENTS:
         yield _beside_no_clients(f"sending beside {name}: late by", late[name], late[_NO_CLIENTS])
 
 
-def _late(path: Path, seed: int, watching: int, flooding: int) -> list[float]:
+def _late(path: Path, seed: int, *clients: int) -> list[float]:
     made = performance({**BUSY, "play.seed": seed, "control.socket": str(path)})
-    with _clients(path, watching, flooding):
+    with _clients(path, *clients):
         return daemon_lateness(made)
 
 
 @contextlib.contextmanager
-def _clients(path: Path, watching: int, flooding: int) -> Iterator[None]:
-    """A process with that many clients, see `bench.clients`."""
-    if not watching + flooding:
+def _clients(path: Path, *clients: int) -> Iterator[None]:
+    """A process with that many clients of each kind, see `bench.clients`."""
+    if not any(clients):
         yield
         return
-    command = [sys.executable, "-m", "bench.clients", str(path), str(watching), str(flooding)]
+    command = [sys.executable, "-m", "bench.clients", str(path), *map(str, clients)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             if process.stdout is not None:

@@ -98,6 +98,21 @@ def _drain(connection: socket.socket) -> None:
             pass
 
 
+def _watched(storm: Callable[[Any, Path, int], None]) -> Callable[[Any, Path, int], None]:
+    """A storm that five pages watch, of which one never reads."""
+
+    def send(port: Any, path: Path, osc: int) -> None:
+        connections = [socket.socket(socket.AF_UNIX) for _ in range(5)]
+        for connection in connections:
+            connection.connect(str(path))
+            connection.sendall(b'{"v":2,"do":"watch","choices":true}\n')
+        for connection in connections[1:]:
+            threading.Thread(target=_drain, args=[connection], daemon=True).start()
+        storm(port, path, osc)
+
+    return send
+
+
 def _idle(_port: Any, path: Path, _osc: int) -> None:
     connections = [socket.socket(socket.AF_UNIX) for _ in range(CLIENTS)]
     for connection in connections:
@@ -146,6 +161,7 @@ STORMS: dict[str, Callable[[Any, Path, int], None]] = {
     "osc": _osc,
     "idle": _idle,
     "clients": _come_and_go,
+    "pages": _watched(_messages(*_ON_AND_OFF, per_second=NOTES)),
 }
 
 

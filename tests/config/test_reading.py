@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -17,6 +18,11 @@ from sideman.config.reading import (
     AnswerReader,
     ChangesJob,
     ChartJob,
+    FolderJob,
+    Listing,
+    NamesJob,
+    Piece,
+    PieceJob,
     answer_lines,
     encode_job,
     written_settings,
@@ -108,6 +114,50 @@ def test_an_answer_is_not_believed(bars: object) -> None:
     reader = AnswerReader()
     with pytest.raises((ValueError, LookupError, ConfigError)):
         reader.take(json.dumps({"type": "bars", "bars": bars}).encode())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Piece(1, "x" * (1 << 17)), Piece(1, "é"), Listing((("a\x1b[2J", 0.0, 0),)), Listing((("a", 0.0, 0),) * 1001)],
+)
+def test_no_other_answer_is_believed(answer: Piece | Listing) -> None:
+    """Guards against: a file that has taken over the process which reads it, and now fills memory or a terminal."""
+    with pytest.raises(ValueError, match=r"names that cannot be shown|more than a piece"):
+        read(*answer_lines(answer))
+
+
+def test_a_folder_is_listed_in_the_order_in_which_its_files_were_written(tmp_path: Path) -> None:
+    """Guards against: a list of takes in which the last one is hard to find, or that hangs on something odd."""
+    for number, name in enumerate(("b", "a", ".hidden", "c")):
+        (tmp_path / f"{name}.jsonl").write_text("x")
+        os.utime(tmp_path / f"{name}.jsonl", (1000 + number,) * 2)
+    (tmp_path / "a.mid").write_bytes(b"12345")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "a.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    listing = read(*answer_lines(FolderJob(str(tmp_path), ".jsonl", ".mid").perform()))
+    assert listing == Listing((("b", 1000.0, 0), ("a", 1001.0, 5), ("c", 1003.0, 0)))
+    assert FolderJob(str(tmp_path / "none"), ".jsonl", ".mid").perform() == Listing(())
+    assert ("blues", 0.0, 0) in NamesJob("charts", (".chart", ".txt")).perform().names
+
+
+def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
+    """Guards against: a long take that cannot be fetched, or has a gap; and files of others that can be."""
+    content = os.urandom(120_000)
+    (tmp_path / "long.mid").write_bytes(content)
+    found = b""
+    while len(found) < len(content):
+        piece = read(*answer_lines(PieceJob(str(tmp_path), "long.mid", len(found)).perform()))
+        assert isinstance(piece, Piece)
+        assert piece.size == len(content)
+        found += base64.b64decode(piece.data)
+    assert found == content
+    assert PieceJob(str(tmp_path), "long.mid", 10**11).perform() == Piece(120_000, "")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.mid").symlink_to(tmp_path / "long.mid")
+    for name in ("../long.mid", "link.mid", "none.mid", ".hidden", "a\0.mid", str(tmp_path / "long.mid")):
+        with pytest.raises(SidemanError):
+            PieceJob(str(tmp_path / "in"), name, 0).perform()
 
 
 def test_a_reload_finds_what_differs(home: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import closing
 from itertools import islice
@@ -45,6 +46,13 @@ def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> N
             ):  # the last one starts the music again
                 _assert_is_one_of(REQUESTS[name].results, client.request(name, **FIELDS.get(name, {})))
             _assert_is_one_of(REQUESTS["get"].results, client.request("get"))
+            take = client.request("takes")[-1]
+            piece = client.request("take", name=take["name"])
+            _assert_is_one_of(REQUESTS["take"].results, piece)
+            assert base64.b64decode(piece["data"])[:4] == b"MThd"
+            for name, form, why in ((take["name"], "wav", "allowed is mid"), ("../config", "mid", "no such file")):
+                with pytest.raises(RequestRefused, match=why):
+                    client.request("take", name=name, form=form)
             client.request("mode", mode="solo", now=True)
             wanted = EVENTS.keys() - {"heard", "learned", "log"}  # no player takes part, and nothing goes wrong
             for line in islice(lines, 500):

@@ -22,8 +22,12 @@ from hypothesis import strategies as st
 from sideman.control.protocol import (
     REQUESTS,
     BeatEvent,
+    ChoicesEvent,
     LogEvent,
+    ModeEvent,
     PortsEvent,
+    PortsEvent2,
+    ReleasedEvent,
     Request,
     SetRequest,
     StatusRequest,
@@ -57,6 +61,7 @@ def answer(request: Request) -> object:
 def control(tmp_path: Path) -> Iterator[ControlServer]:
     """The server of a control socket."""
     with served_socket(tmp_path, answer, lambda: [PortsEvent("none")]) as made:
+        made.initial_timed_events = lambda: [(0.0, PortsEvent2("none", []))]
         yield made
 
 
@@ -77,7 +82,7 @@ def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Pat
     ]
     client.send_request(do="panic", id=3)
     client.send_request(do="status", key=1, id=4)
-    client.send_request(v=2, do="status", id=5)
+    client.send_request(v=3, do="status", id=5)
     serve(control, 1.0)
     assert [(line["ok"], line["id"], line["error"]) for line in client.lines()] == [
         (False, 3, "not now"),
@@ -240,6 +245,53 @@ def test_a_client_that_does_not_read_is_dropped(control: ControlServer, tmp_path
     assert watcher.is_open
     sleeper.lines()
     assert not sleeper.is_open
+
+
+def test_a_page_that_never_reads_delays_and_costs_nothing_while_10_000_events_a_second_are_sent(
+    control: ControlServer, tmp_path: Path
+) -> None:
+    """Guards against: a tab that sleeps, or an old program, for which the others or the notes have to wait."""
+    sleeper, page, first = (SocketClient(tmp_path / "s") for _ in range(3))
+    for client, version in ((sleeper, 2), (page, 2), (first, 1)):
+        client.send_request(do="watch", v=version, choices=version == 2)
+    serve(control, 0.0)
+    started, read = len(page.lines()), [0, 0]
+    first.lines()
+    for turn in range(250):  # 5 s of turns of 20 ms
+        events = [(0.02 * turn, ReleasedEvent(1 + 200 * turn + number)) for number in range(200)]
+        control.publish([LogEvent("info", "x")], events)
+        read[0] += len(page.lines())
+        read[1] += len(first.lines())
+        assert all(len(client._unsent) <= MAX_UNSENT_BYTES for client in control._clients)
+    assert started == 2  # the answer, and the first event
+    assert read == [50_000, 250]
+    assert len(control._clients) == 2
+    sleeper.lines()
+    assert not sleeper.is_open
+    assert page.is_open
+    assert first.is_open
+
+
+def test_each_client_gets_the_events_of_its_version_and_choices_if_it_asks(
+    control: ControlServer, tmp_path: Path
+) -> None:
+    """Guards against: an older program that is sent lines it cannot read, and a phone that is sent too much."""
+    clients = [SocketClient(tmp_path / "s") for _ in range(3)]
+    for client, request in zip(clients, ({}, {"v": 2}, {"v": 2, "choices": True}), strict=True):
+        client.send_request(do="watch", **request)
+    serve(control, 0.0)
+    for client in clients:
+        assert [line["v"] for line in client.lines()] == [1 if client is clients[0] else 2] * 2
+    assert control.has_timed_watchers(choices=True)
+    control.publish([ModeEvent("solo", 1.0)], [(1.5, ModeEvent("solo", 1.0)), (2.0, ChoicesEvent(1.0, []))])
+    mode: dict[str, Any] = {"event": "mode", "mode": "solo", "beat": 1.0}
+    choices = {"v": 2, "second": 2.0, "event": "choices", "beat": 1.0, "options": []}
+    both = {"v": 2, "second": 1.5, **mode}
+    assert [client.lines() for client in clients] == [[{"v": 1, **mode}], [both], [both, choices]]
+    clients[2].send_request(do="watch")  # it goes back to version 1
+    serve(control, 1.0)
+    assert control.has_timed_watchers()
+    assert not control.has_timed_watchers(choices=True)
 
 
 def test_a_line_that_does_not_end_ends_the_connection(control: ControlServer, tmp_path: Path) -> None:

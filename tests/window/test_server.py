@@ -229,7 +229,8 @@ def test_a_page_that_does_not_read_holds_up_nobody_else(page: tuple[str, Scripte
         daemon.wait_for("watch")
         loop = daemon.loop.loop
         flood = b'{"event":"log","level":"info","text":"' + b"x" * 60_000 + b'"}\n'
-        loop.call_soon_threadsafe(lambda: [writer.write(flood * 200) for writer in daemon._watchers])
+        for watcher in daemon._watchers:
+            loop.call_soon_threadsafe(watcher.write, flood * 200)
         for number in range(20):
             other.send(json.dumps({"do": "clock", "id": number}))
             assert json.loads(other.recv(TIMEOUT_S))["id"] == number

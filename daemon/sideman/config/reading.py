@@ -277,6 +277,10 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
+            case Listing(names) if len(names) > _MAX_NAMES or not all(name.isprintable() for name, *_ in names):
+                raise ValueError("names that cannot be shown")
+            case Piece(_, data) if len(data) > PIECE_BYTES * 4 // 3 or not data.isascii():
+                raise ValueError("more than a piece")
             case Changes() | Listing() | Piece() as whole:
                 self._whole = whole
             case _ErrorLine(kind, text):

@@ -127,7 +127,7 @@ class ControlHub(Struct, dict=True):
 
     def serve(self, now: float) -> None:
         """Distribute reports, send events and answer requests."""
-        events, timed = self._process_reports(now)
+        events, timed = self._process_reports(now, watched=self.has_watchers)
         if self._socket_server is not None and self.has_watchers:
             made = list(self.feed.timed_events(now))
             if self._shows_plan:
@@ -142,7 +142,7 @@ class ControlHub(Struct, dict=True):
     def close(self) -> None:
         """Distribute the last reports and close all connections. What was asked for and not begun is left out."""
         while self.reports:
-            self._process_reports(self.api.now())
+            self._process_reports(self.api.now(), watched=False)
         for server in self._servers:
             server.close()
         self.feed.set_watched(watched=False)
@@ -173,9 +173,9 @@ class ControlHub(Struct, dict=True):
             if not shown[0]:
                 self._timed.forget()
 
-    def _process_reports(self, now: float) -> tuple[list[Event], list[TimedEvent]]:
+    def _process_reports(self, now: float, *, watched: bool) -> tuple[list[Event], list[TimedEvent]]:
         """Distribute a bounded number of reports; returns the events that follow, of version 1 and of version 2."""
-        watched, events, timed = self.has_watchers, list[Event](), list[TimedEvent]()
+        events, timed = list[Event](), list[TimedEvent]()
         for _ in range(min(_MAX_REPORTS, len(self.reports))):
             report = self.reports.popleft()
             self.record(report)

@@ -114,7 +114,8 @@ class ControlServer(Struct, dict=True):
 
     def publish(self, events: Iterable[Event], timed: Iterable[tuple[float, Event2]] = ()) -> None:
         """Send `events` to all clients that watch, `timed` ones to those of version 2."""
-        lines = b"".join(map(encode_line, events))
+        watched = {client.watches.v for client in self._clients if client.watches is not None}
+        lines = b"".join(map(encode_line, events)) if PROTOCOL_VERSION in watched else b""
         timed_lines = [(encode_line(event, 2, second), isinstance(event, ChoicesEvent)) for second, event in timed]
         with_choices = b"".join(line for line, _ in timed_lines)
         without = b"".join(line for line, is_choice in timed_lines if not is_choice)

@@ -22,6 +22,7 @@ from sideman.core import events
 from sideman.core.events import NoteOff, NoteOn, NotePlayed, PlannedNote
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.tempo import Tempo
+from sideman.playing.player import WAKE_AHEAD_S
 
 TOLERANCE_S = 0.0005
 """A tempo is sent again if the one that was sent would be wrong by more than this, now or a second later."""
@@ -94,6 +95,8 @@ class TimedFeed:
             case events.PlanChanged(notes):
                 yield from self._tempo_events(now)
                 yield from self._compare_plans(notes, now)
+            case events.PlayerEnded():
+                yield from self._compare_plans((), now)
             case events.ChoiceMade(beat, options):
                 at = beat - self._snapshot().top
                 shown = [protocol.Option(value.text, pitch, round(share, 4)) for value, pitch, share in options]
@@ -101,7 +104,7 @@ class TimedFeed:
             case NotePlayed(note=note):
                 self._struck[note.channel, note.pitch] = report
             case events.EventSent(second, _, NoteOn() | NoteOff() as note):
-                yield from self._note_sent(second, note)
+                yield from self._note_sent(second, note, now)
         yield from self._with_second(made, now)
 
     def timed_events(self, made: Iterable[Event], now: float) -> Iterator[TimedEvent]:
@@ -163,18 +166,20 @@ class TimedFeed:
                 pending = _Pending(number, note, self._second_of(note))
                 changed.append(pending)
             self._pending[key] = pending
-        # A rest whose time has come is over; what should have sounded by now was left out.
-        gone = [each.number for each in before.values() if each.note.note is not None or each.second > now]
+        # A rest whose time has come, to which the player wakes ahead, is over; a note was left out.
+        over_s = now + 2 * WAKE_AHEAD_S
+        gone = [each.number for each in before.values() if each.note.note is not None or each.second > over_s]
         if gone:
             yield now, protocol.TakenBackEvent(gone)
         yield from map(self._coming, changed)
 
-    def _note_sent(self, second: float, note: NoteOn | NoteOff) -> Iterator[TimedEvent]:
+    def _note_sent(self, second: float, note: NoteOn | NoteOff, now: float) -> Iterator[TimedEvent]:
         key = note.channel, note.pitch
         if isinstance(note, NoteOff):
             if (number := self._sounding.pop(key, None)) is not None:
                 yield second, protocol.ReleasedEvent(number)
         elif (played := self._struck.pop(key, None)) is not None:
+            yield from self._tempo_events(now)
             known = self._pending.pop((played.voice, played.beat, played.note), None)
             number = self._sounding[key] = next(self._numbers) if known is None else known.number
             yield second, protocol.PlayedEvent(*self._fields(number, played))

@@ -143,7 +143,8 @@ class Player:
                 gc.collect()
         self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
-        self._report_plan()
+        if idle:
+            self._report_plan()
         self.wake_count += 1
 
     def _report_plan(self) -> None:

@@ -133,7 +133,8 @@ def test_what_is_planned_is_played(chart: Chart, style: str, seed: int) -> None:
         made.prepare(second)
         for part in made.band:
             foretold[part.name] |= {
-                (round(one.beat, 6), one.pitch, one.velocity, round(one.length_beats, 6)) for one in part.planned
+                (round(one.beat, 6), one.note.pitch, one.note.velocity, round(one.end - one.beat, 6))
+                for one in part.planned
             }
         list(made.advance(second))
     for name, voice in (("bass", "bass"), ("shells", "comp"), ("drums", "drums")):

@@ -50,6 +50,7 @@ class Accompaniment(Part):
         self._improviser = improviser
         self._comp = Comp(timeline.chart)
         self._next: _Onset | None = None
+        self._next_bar = math.ceil(tick_at(timeline.start))  # where it starts afresh
 
     def next_beat(self) -> float:
         """See `Part`."""
@@ -73,11 +74,12 @@ class Accompaniment(Part):
 
     @property
     def planned(self) -> Sequence[PlayedNote]:
-        """See `Part`. A chord that changes before then changes them."""
-        if self._next is None:
+        """See `Part`. It is the next onset, or, after the last one of a bar, the first of the next bar."""
+        onset = self._next or self._onset(self._next_bar, self._live.play.comp)
+        if onset is None:
             return ()
-        following = self._comp.next_onset(self._next.style, self._next.tick, self._improviser.random_source.draw)
-        return self._notes(self._next, following, copy.copy(self._comp))
+        following = self._comp.next_onset(onset.style, onset.tick, self._improviser.random_source.draw)
+        return self._notes(onset, following, copy.copy(self._comp))
 
     def _notes(self, onset: _Onset, following: int, comp: Comp) -> Sequence[PlayedNote]:
         """Return what `comp` plays, which changes it."""
@@ -93,19 +95,24 @@ class Accompaniment(Part):
 
     def recall(self, memory: AccompanimentMemory) -> None:
         """Continue from `memory`. Raises ChordError."""
-        self._next = memory.next
+        self._next, self._next_bar = memory.next, math.ceil(tick_at(self._timeline.start))
         self._comp.recall(memory.comp)
 
     def relocate(self) -> None:
         """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""
         self._next = None
-        first = math.ceil(tick_at(self._timeline.start))
+        first = self._next_bar = math.ceil(tick_at(self._timeline.start))
         if ticks_after_bar_line(self._chart, first):
             self.start_bar(first)
 
     def _announce(self, tick: int, current_tick: int, style: CompStyle) -> None:
         """Play next at `tick`, unless that lies beyond the bar of `current_tick`, or beyond the end."""
-        same_bar = self._chart.bar_at(tick)[0] == self._chart.bar_at(current_tick)[0]
+        line, bar_ticks = self._chart.bar_at(current_tick)
+        self._next_bar = line + bar_ticks
         self.decision = next(self._timeline.decisions)
-        plays = style != "off" and same_bar and tick < self._timeline.end_tick
-        self._next = _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None
+        self._next = self._onset(tick, style) if tick < self._next_bar else None
+
+    def _onset(self, tick: int, style: CompStyle) -> _Onset | None:
+        """Return the onset at `tick`, if there is one in this style before the end."""
+        plays = style != "off" and tick < self._timeline.end_tick
+        return _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None

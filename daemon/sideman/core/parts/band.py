@@ -60,16 +60,6 @@ MEMBERS: Mapping[MemberName, Member] = {
 }
 
 
-class PlannedNote(Struct, frozen=True):
-    """A note that is planned and has not been played: its written onset, and the rest as it will sound."""
-
-    tick: int
-    beat: float
-    pitch: int
-    velocity: int
-    length_beats: float
-
-
 class BandMemory(Struct, frozen=True):
     """The state of a part of the band as plain data.
 
@@ -114,14 +104,10 @@ class BandPart(Part):
     # -- the plan
 
     @property
-    def planned(self) -> tuple[PlannedNote, ...]:
-        """What is planned and has not been played, in order: at most the bar that sounds and the next one."""
+    def planned(self) -> Sequence[PlayedNote]:
+        """See `Part`. At most the bar that sounds and the next one."""
         self._plan()
-        written = ((note, self._timeline.swung_beat(note.tick)) for note in self._notes)
-        return tuple(
-            PlannedNote(note.tick, beat, note.pitch, self._velocity(note), self._end(note) - beat)
-            for note, beat in written
-        )
+        return [self._played(note, self._timeline.swung_beat(note.tick)) for note in self._notes]
 
     def prepare(self) -> None:
         """Plan the next bar, if that has not been done: now there is time."""
@@ -229,13 +215,13 @@ class BandPart(Part):
         if self._timeline.is_late(beat, second):
             self.missed_notes += tick >= self._not_late_before
             return []
+        return [self._played(note, beat) for note in due]
+
+    def _played(self, note: WrittenNote, beat: float) -> PlayedNote:
         midi, play = self._live.midi, self._live.play
         voice = self._member.voice(midi, play)
         channel = midi.drums if voice == "clicks" else VOICES[voice].channel(midi)
-        return [
-            PlayedNote(NoteOn(note.pitch, self._velocity(note), channel), beat, self._end(note), voice, tick)
-            for note in due
-        ]
+        return PlayedNote(NoteOn(note.pitch, self._velocity(note), channel), beat, self._end(note), voice, note.tick)
 
     def relocate(self) -> None:
         """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""
