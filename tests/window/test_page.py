@@ -264,10 +264,10 @@ def test_without_the_token_the_page_says_what_it_lacks(tmp_path: Path, open_page
     """Guards against: a phone that shows an empty page, because a letter of the address is missing."""
     with served_page(tmp_path, Gate.of("127.0.0.1")) as (address, daemon):
         connected(open_page(address))
-        count = len(daemon.requests)
+        daemon.wait_for("watch")
         page = open_page(address.split("#")[0])
         shown(page, "#trouble", "token")
-        assert len(daemon.requests) == count
+        assert [each["do"] for each in daemon.requests].count("watch") == 1  # that of the page with the token
 
 
 def test_ten_thousand_events_do_not_stop_the_page(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:

@@ -121,8 +121,9 @@ def test_a_closed_hi_hat_chokes_an_open_one(open_sound: OpenSound) -> None:
 def test_harder_is_louder_and_a_part_can_be_turned_down(open_sound: OpenSound) -> None:
     """Guards against: a band without dynamics, and a volume that does nothing."""
     page = open_sound()
-    soft, hard = (coming(round(n), n, n, voice="bass", pitch=40, velocity=v) for n, v in ((0.3, 40), (1.0, 110)))
-    recording = record(page, ["bass"], [{**soft, "note": 1, "after": 0}, {**hard, "note": 2, "after": 0.9}])
+    soft = coming(1, 0.3, voice="bass", pitch=40, velocity=40)
+    hard = coming(2, 1.0, voice="bass", pitch=40, velocity=110)
+    recording = record(page, ["bass"], [soft, hard])
     assert recording.loudest("bass", 0.95, 1.4) > 3 * recording.loudest("bass", 0.25, 0.7)
     page.evaluate("() => sound.setVolume('bass', 0)")
     events = [coming(3, 0.3, 0.3, voice="bass", pitch=40), coming(4, 0.3, 0.3, voice="click", pitch=76)]
