@@ -21,8 +21,8 @@ from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
 from sideman.core.events import ChangeSettings, Command, MidiEvent, NoteOff, NoteOn, NotePlayed, SetChart
 from sideman.core.parts.band import QUIETER
+from sideman.core.parts.comp import SHELL_PITCHES
 from sideman.core.parts.drumming import CRASH, HIGH_CLICK, LOW_CLICK, PEDAL_HAT, RIDE, SNARE
-from sideman.core.parts.voicing import SHELL_RANGE
 from sideman.core.parts.walking import BASS_PITCHES
 from sideman_models.music.values import TICKS_PER_QUARTER
 from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
@@ -248,6 +248,13 @@ def shell_chords(made: Engine) -> list[tuple[float, tuple[int, ...]]]:
     return [(beat, tuple(sorted(pitches))) for beat, pitches in chords.items()]
 
 
+@pytest.mark.parametrize("root", ["C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"])
+@pytest.mark.parametrize("quality", ["sus", "7sus", "m", "dim7", "7alt", "6", "5", "+"])
+def test_there_is_a_shell_for_every_chord(root: str, quality: str) -> None:
+    """Guards against: a chord whose two tones fit nowhere in the narrow range, and stop the music."""
+    assert len(shell_chords(engine(chart_of(f"| {root}{quality} |"), 1, ["shells"]))) == 1
+
+
 @settings(max_examples=30)
 @given(any_charts(), styles, st.floats(0, 1), seeds)
 def test_every_chord_of_some_length_is_heard_and_nothing_else(
@@ -258,7 +265,7 @@ def test_every_chord_of_some_length_is_heard_and_nothing_else(
     chords = shell_chords(engine(chart, 24, ["shells"], **keys))
     for beat, pitches in chords:
         assert len(pitches) == 2
-        assert all(pitch in SHELL_RANGE for pitch in pitches)
+        assert all(pitch in SHELL_PITCHES for pitch in pitches)
         meant = [chart.chord_at(beat + ahead) for ahead in (0, 0.5)]
         assert any({pitch % 12 for pitch in pitches} <= chord.tones | chord.scale for chord in meant)
     beat = 0.0

@@ -198,12 +198,18 @@ def shell_tones(chord: Chord) -> tuple[int, ...]:
 def nearest_shell(
     pitch_classes: tuple[int, ...], before: tuple[int, ...], among: range = SHELL_PITCHES
 ) -> tuple[int, ...]:
-    """Return two pitches of these classes that move least from the shell `before`; of equals those nearest C4."""
+    """Return two pitches of these classes that move least from the shell `before`; of equals those nearest C4.
+
+    They are `among` these pitches if there are two that fit, else of `SHELL_PITCHES`.
+    """
 
     def distance(pair: tuple[int, int]) -> tuple[int, int]:
         from_centre = sum(abs(pitch - _SHELL_CENTRE) for pitch in pair)
         return sum(abs(pitch - old) for pitch, old in zip(pair, before, strict=False)), from_centre
 
-    pitches = [pitch for pitch in among if pitch % 12 in pitch_classes]
-    pairs = ((low, high) for low, high in combinations(pitches, 2) if _MIN_SHELL_INTERVAL <= high - low < 12)
-    return min(pairs, key=distance)
+    for pitch_range in (among, SHELL_PITCHES):
+        pitches = [pitch for pitch in pitch_range if pitch % 12 in pitch_classes]
+        pairs = [(low, high) for low, high in combinations(pitches, 2) if _MIN_SHELL_INTERVAL <= high - low < 12]
+        if pairs:
+            return min(pairs, key=distance)
+    return before
