@@ -26,7 +26,7 @@ ARGS   ?=
 env: $(VENV)/.play
 
 play: env
-	@$(BIN)/sideman run --window --quiet $(if $(findstring --preset,$(ARGS)),,--preset band) $(ARGS)
+	@$(BIN)/sideman run --window $(if $(filter -v --verbose,$(ARGS)),,--quiet) $(if $(findstring --preset,$(ARGS)),,--preset band) $(ARGS)
 
 # The same markers as in tests/conftest.py, which fails a test that starts a process without one of them.
 quick: $(VENV)/.test
