@@ -1,5 +1,5 @@
 # make env     .venv with the `sideman` command in it: all that playing needs
-# make play    play now; ARGS="--sound --preset bebop --set tempo.bpm=160" goes to `sideman run`
+# make play    play now, and open the page that shows, sounds and steers it; ARGS="--preset bebop" goes to `sideman run`
 # make quick   the tests that need no TensorFlow, MIDI port or process of their own: a minute, for the loop of work
 # make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well)
 # make trials  play with real programs (fluidsynth, Ardour, Hydrogen …), if they are installed; ARGS="klick ardour"
@@ -26,19 +26,18 @@ ARGS   ?=
 env: $(VENV)/.play
 
 play: env
-	$(if $(findstring --sound,$(ARGS)),,@echo "To hear it: make play ARGS=--sound, with fluidsynth installed, or see docs/setups.md")
-	@$(BIN)/sideman run $(ARGS)
+	@$(BIN)/sideman run --window $(if $(filter -v --verbose,$(ARGS)),,--quiet) $(if $(findstring --preset,$(ARGS)),,--preset band) $(ARGS)
 
 # The same markers as in tests/conftest.py, which fails a test that starts a process without one of them.
 quick: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
-		-m "not (link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
+		-m "not (browser or link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
-# Tests of ports and of Link listen to the time: they run one after the other, and alone.
+# Tests of ports, of Link and of the page in a browser listen to the time: they run one after the other, and alone.
 test: lint
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto -m "not (link or ports)" $(ARGS) || $(none_chosen)
-	$(BIN)/coverage run -m pytest -m "link or ports" $(ARGS) || $(none_chosen)
+	$(BIN)/coverage run -m pytest -n auto -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
+	$(BIN)/coverage run -m pytest -m "browser or link or ports" $(ARGS) || $(none_chosen)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -106,8 +105,8 @@ else echo "What playing needs could not be installed: see what pip says above." 
 endef
 
 lock:
-	uv pip compile pyproject.toml --group build $(LOCKING) -o requirements.lock
-	uv pip compile pyproject.toml --extra link --extra train --extra osc --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra window --group build $(LOCKING) -o requirements.lock
+	uv pip compile pyproject.toml --extra window --extra link --extra train --extra osc --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
 LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command "make lock"
 

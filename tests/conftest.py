@@ -20,7 +20,7 @@ _OWN_PREFIXES = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
 
-NOT_QUICK = ("link", "ports", "slow", "subprocess", "system", "tensorflow")
+NOT_QUICK = ("browser", "link", "ports", "slow", "subprocess", "system", "tensorflow")
 """The markers that `make quick` leaves out. Only a test with one of them may start a process or import TensorFlow."""
 _STARTS_A_PROCESS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
@@ -117,4 +117,4 @@ BaseProcess.start = _start_checked  # type: ignore[method-assign]
 def _must_run(item: pytest.Item) -> bool:
     if item.get_closest_marker("link") is not None:
         return can_unshare_network()
-    return item.get_closest_marker("ports") is not None
+    return any(item.get_closest_marker(name) is not None for name in ("browser", "ports"))

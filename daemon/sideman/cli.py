@@ -22,6 +22,7 @@ from sideman_models.text import PrintableStream, closest, printable
 COMMANDS = {
     "run": "start the daemon in the foreground, and play",
     "ctl": "control the running daemon: status, settings, panic; or watch it play",
+    "window": "show, hear and steer the running daemon in a browser",
     "ports": "list the MIDI ports, and the ports that 'auto' would choose",
     "check": "check the configuration, and explain how to correct it",
     "charts": "list the songs of chart files, playlists and folders",

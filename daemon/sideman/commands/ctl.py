@@ -14,7 +14,7 @@ import os
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from typing import Any
 from msgspec.structs import asdict
 
 from sideman.commands.parser import Parser
-from sideman.config.resources import CHARTS, PRESETS, config_path, expand_user, resource_names
+from sideman.config.resources import CHARTS, PRESETS, resource_names
 from sideman.control.client import ControlClient, RequestRefused, connect
 from sideman.control.codec import decode_message, make_request
 from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, Request, request_summary
-from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
-from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman.control.socket_file import daemon_paths
+from sideman.core.errors import Unavailable, UsageError
 from sideman_models.text import count_noun, printable
 
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(names, ensure_ascii=False) if args.json else "\n".join(names))
         return 0
     arguments = _request_arguments(args)
-    with contextlib.closing(connect(_socket_paths(args.socket, args.name))) as client:
+    with contextlib.closing(connect(daemon_paths(args.socket, args.name))) as client:
         if args.verb == "learn":
             learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
             print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
@@ -138,26 +138,6 @@ def _checked(learned: LearnedEvent, asked: str) -> LearnedEvent:
     if learned.problem:
         raise RequestRefused(f"{_format_learned(learned)}; not written: {learned.problem}")
     return learned
-
-
-def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
-    """Where to look for the daemon: the given socket, else the usual places and the place in the configuration."""
-    if named is not None:
-        yield expand_user(named)
-        return
-    usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
-    yield from usual[:-1]
-    if (file := config_path(None)) is not None:
-        from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
-
-        with contextlib.suppress(SidemanError):
-            values = {key: given.value for key, given in read_yaml(file).values.items()}
-            wanted, client = values.get("control.socket"), values.get("midi.client")
-            known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
-            configured = socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
-            if configured is not None and configured not in usual:
-                yield configured
-    yield usual[-1]
 
 
 def _request_arguments(args: argparse.Namespace) -> dict[str, object]:

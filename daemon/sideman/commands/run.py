@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sideman.commands.common import add_play_options, add_settings_options, settings_sources
 from sideman.config.sources import at_chart_tempo, load_chart
+from sideman.control.socket_file import socket_path
 from sideman.core.errors import UsageError
 from sideman.core.words import opening_lines
 from sideman.service import log
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sound = "play through fluidsynth as well, so that you hear it at once"
     parser.add_argument("--sound", action="store_true", help=sound)
     parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
+    window = "serve the page of `sideman window` as well, and open it in a browser where there is a screen"
+    parser.add_argument("--window", action="store_true", help=window)
     add_play_options(parser)
     add_settings_options(parser)
 
@@ -54,4 +57,11 @@ def run(args: argparse.Namespace) -> int:
             sound = at_end.enter_context(contextlib.closing(LiveSynth(find_fluidsynth(args.sound_font, "--sound"))))
             sound.set_programs(settings.midi, settings.play)
             _log.info("sound: %s", sound.description)
+        if args.window:
+            from sideman.window.process import WindowProcess
+
+            path = socket_path(settings.control.socket, settings.midi.client)
+            if path is None:
+                raise UsageError("--window needs the control socket, but control.socket is none")
+            at_end.enter_context(contextlib.closing(WindowProcess(path)))
         return Service(settings, chart, sources, sound).run()

@@ -69,6 +69,7 @@ MAX_PLAYED_LATE_S = 1.0
 """How long ago a note may have been struck that comes in through the control socket."""
 _TAKE_FORMS = {"mid": ".mid"}
 
+_MAX_CARD_LENGTH = 1 << 15  # characters: an answer has to fit into what a client may leave unread
 _log = logging.getLogger(__name__)
 
 
@@ -92,6 +93,7 @@ class ControlApi(Struct, dict=True):
     hear: Callable[[events.NoteOn | events.NoteOff, float], None] = lambda _note, _second: None
     list_ports: Callable[[], list[protocol.PortInfo]] = list
     takes_folder: str = ""
+    card: str = ""  # of the network
 
     def __post_init__(self) -> None:
         self._started_s = self.now()
@@ -117,6 +119,7 @@ class ControlApi(Struct, dict=True):
             protocol.TakeRequest: self._read_take,
             protocol.PresetsRequest: lambda _: _list_names(*PRESETS),
             protocol.ChartsRequest: lambda _: _list_names(*CHARTS),
+            protocol.CardRequest: lambda _: protocol.CardResult(self.card[:_MAX_CARD_LENGTH]),
             protocol.PlayNoteRequest: self._play_note,
         }
         for action in ACTIONS.values():

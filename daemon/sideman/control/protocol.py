@@ -198,6 +198,12 @@ class TakePiece(Struct, frozen=True):
     data: str
 
 
+class CardResult(Struct, frozen=True):
+    """The text of the card, as Markdown."""
+
+    card: str
+
+
 # -- requests
 
 
@@ -368,6 +374,13 @@ class ChartsRequest(Request, frozen=True, tag="charts"):
     """Report the names of the charts."""
 
     results = (list[str],)
+    for_programs = True
+
+
+class CardRequest(Request, frozen=True, tag="card"):
+    """Report the card of the network that plays: what it learned from, its licence, how well it predicts."""
+
+    results = (CardResult,)
     for_programs = True
 
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sideman.config.resources import expand_user
-from sideman.core.errors import Unavailable
+from sideman.config.resources import config_path, expand_user
+from sideman.core.errors import SidemanError, Unavailable
 from sideman.files import state_folder
 from sideman_models.text import printable
 from sideman_models.writing import delete, locked_file
@@ -52,6 +52,26 @@ def candidate_socket_paths(client: str) -> Iterator[Path]:
     """Return the default paths for a daemon called `client`: those of this user, then that of the service."""
     paths = [folder / socket_file_name(client) for folder in (socket_folder(), state_folder(), _SERVICE_FOLDER)]
     yield from dict.fromkeys(paths)
+
+
+def daemon_paths(named: str | None, name: str | None) -> Iterator[Path]:
+    """Where to look for the daemon: the given socket, else the usual places and the place in the configuration."""
+    if named is not None:
+        yield expand_user(named)
+        return
+    usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
+    yield from usual[:-1]
+    if (file := config_path(None)) is not None:
+        from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
+
+        with contextlib.suppress(SidemanError):
+            values = {key: given.value for key, given in read_yaml(file).values.items()}
+            wanted, client = values.get("control.socket"), values.get("midi.client")
+            known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
+            configured = socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
+            if configured is not None and configured not in usual:
+                yield configured
+    yield usual[-1]
 
 
 class UnixListener:

@@ -288,6 +288,7 @@ class Service:
             hear=inbox.put,
             list_ports=lambda: [PortInfo(*each) for each in ports.connections()],
             takes_folder=str(take_folder(self._settings.takes.folder).path),
+            card=performance.bundle.card,
         )
         if self._last_preset is not None:
             api.recall_preset(self._last_preset)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes elements. Text is always set as text, never as HTML.
+
+/** An element with properties, attributes (names with a hyphen, and `role`), and children: elements or texts. */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+/** A button that does something; a refusal of the daemon stands in `report`, if it is given. */
+export function button(text, action, report = null) {
+  return make("button", { type: "button", textContent: text, onclick: () => reported(action, report) });
+}
+
+/** Do `action`; show what it refuses in the element `report`. */
+export async function reported(action, report) {
+  if (report) report.textContent = "";
+  try {
+    await action();
+  } catch (error) {
+    if (report) report.textContent = error.message;
+  }
+}
+
+/** The content of a panel; `fill` is called with it when it is opened, and when the connection opens meanwhile. */
+export function panel(store, name, fill) {
+  const details = document.getElementById(`panel-${name}`);
+  const content = details.lastElementChild;
+  const fillIfShown = async () => {
+    if (!details.open || !store.state.connection.open) return;
+    try {
+      await fill(content);
+    } catch (error) {
+      content.replaceChildren(make("p", { className: "report", textContent: error.message }));
+    }
+  };
+  details.addEventListener("toggle", fillIfShown);
+  store.on("connection", fillIfShown);
+  return content;
+}
+
+/** Show a line of text in its element, which is hidden while there is none. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
+/** Tell a screen reader, politely. */
+export function speak(text) {
+  if (localStorage.getItem("sideman.spoken") !== "off") document.getElementById("spoken").textContent = text;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is always at hand: hear it, start and stop, the modes, the tempo, again, panic.
+
+import { make, say, speak } from "../dom.js";
+import { word, wordIfAny } from "../words.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** What the buttons and the keys do. */
+export function transportActions(store, sound) {
+  const trouble = byId("trouble");
+  const ask = async (fields) => {
+    if (!store.state.connection.open) return;
+    try {
+      await store.request(fields);
+      say(trouble, "");
+    } catch (error) {
+      if (store.state.connection.open) say(trouble, error.message);
+    }
+  };
+  return {
+    startOrStop: () => ask({ do: store.state.status?.rolling ? "stop" : "start" }),
+    changeMode: (mode) => ask({ do: "mode", mode }),
+    tap: () => ask({ do: "tap" }),
+    again: () => ask({ do: "again" }),
+    panic: () => {
+      sound.panic();
+      return ask({ do: "panic" });
+    },
+  };
+}
+
+/** The modes, as the daemon lists them in what `play.mode` allows. */
+export async function readModes(store) {
+  const { allowed } = await store.request({ do: "get", key: "play.mode" });
+  return allowed.split(/, | or /);
+}
+
+export function showTransport(store, sound) {
+  const actions = transportActions(store, sound);
+  byId("roll-or-stop").onclick = actions.startOrStop;
+  byId("tap").onclick = actions.tap;
+  byId("again").onclick = actions.again;
+  byId("panic").onclick = actions.panic;
+
+  let sounds = false;
+  byId("hear").onclick = async () => {
+    if (sounds) {
+      sound.stop();
+      store.emit("sound", { on: false, problem: null });
+      return;
+    }
+    if (store.state.status && !store.state.status.rolling) actions.startOrStop(); // loads while it counts in
+    store.emit("sound", await sound.start());
+  };
+  store.on("sound", ({ on, problem }) => {
+    sounds = on;
+    byId("hear").setAttribute("aria-pressed", on);
+    byId("hear").textContent = word(on ? "mute" : "hear");
+    document.body.classList.toggle("sounds", on);
+    if (problem) say(byId("trouble"), word(`trouble.sound.${problem}`));
+  });
+
+  const showModes = async () => {
+    if (!store.state.connection.open) return;
+    const modes = await readModes(store);
+    byId("modes").replaceChildren(
+      ...modes.map((mode, index) =>
+        make("button", {
+          type: "button",
+          textContent: wordIfAny(`mode.${mode}`) ?? mode,
+          title: wordIfAny(`mode.${mode}.about`) ?? "",
+          value: mode,
+          "aria-keyshortcuts": String(index + 1),
+          onclick: () => actions.changeMode(mode),
+        }),
+      ),
+    );
+    update();
+  };
+  const update = () => {
+    const status = store.state.status;
+    const rolls = Boolean(status?.rolling) && !status.waiting;
+    byId("roll-or-stop").textContent = word(rolls ? "stop" : "start");
+    for (const each of byId("modes").children) each.setAttribute("aria-pressed", each.value === status?.mode);
+    byId("tempo").textContent = status ? word("bpm", { bpm: Math.round(status.bpm) }) : "";
+    for (const each of document.querySelectorAll("#transport button")) each.disabled = !store.state.connection.open;
+  };
+  store.on("connection", () => {
+    update();
+    showModes().catch(() => {});
+  });
+  for (const name of ["status", "tempo"]) store.on(name, update);
+  store.on("mode", ({ mode }) => {
+    update();
+    speak(word("spoken.mode", { mode: wordIfAny(`mode.${mode}`) ?? mode }));
+  });
+  update();
+}
