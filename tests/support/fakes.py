@@ -147,7 +147,7 @@ class RecordingNetwork:
 
     def __init__(self, weights: Weights) -> None:
         self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
-        self.penalty = weights.penalty
+        self.penalty, self.motif = weights.penalty, weights.motif
         self.fed_values: list[int | None] = []
         self._real = NumpyNetwork(weights)
 
