@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
@@ -52,6 +53,14 @@ def modern_bundle() -> Bundle:
     context = ContextFeatures(list(FEATURES))
     weights = random_weights(len(vocabulary), context.n_rows, UNITS, penalty=4.0)
     return Bundle("modern", vocabulary, context, weights=weights, fingerprint="modern")
+
+
+@cache
+def motif_bundle() -> Bundle:
+    """The modern bundle with a memory of motifs that decides what is played."""
+    rows = np.arange(1, 13, dtype=np.float32).reshape(2, 6)
+    bundle = modern_bundle()
+    return replace(bundle, name="motif", weights=replace(bundle.weights, motif=rows), fingerprint="motif")
 
 
 @cache

@@ -219,6 +219,7 @@ class Choice(Message, frozen=True):
     """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`.
 
     `index` is the value's place in the vocabulary. It is None for a rest that was played because no value was allowed.
+    `motif` says how many of the player's notes and rests it repeats in a row, itself included; 0 below four.
     """
 
     tick: int
@@ -227,6 +228,7 @@ class Choice(Message, frozen=True):
     value: Value
     pitch: Pitch | None
     velocity: DataByte
+    motif: DataByte = 0
 
 
 class BarPlayed(Message, frozen=True):
@@ -292,13 +294,17 @@ class InputReceived(Message, frozen=True):
 
 
 class NotePlayed(Message, frozen=True):
-    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`."""
+    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`.
+
+    For `motif` see `Choice`.
+    """
 
     beat: Beat
     length_beats: float
     note: NoteOn
     voice: Voice
     value: Value | None = None
+    motif: DataByte = 0
 
 
 class NoteHeard(Message, frozen=True, tag="Heard"):

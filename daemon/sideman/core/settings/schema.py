@@ -300,6 +300,12 @@ class PlaySettings(Struct, frozen=True):
         "How much the melodic line counts in the choice of the next interval: 1 as the network learned it, 0 not at "
         "all, higher prefers the more likely intervals.",
     )
+    motif: float = _setting(
+        1.0,
+        number_type(0, 3),
+        "How much the solo takes up motifs that you or sideman have played before: 1 as the network learned it, 0 not "
+        "at all, higher repeats and develops them more.",
+    )
     repetition: int = _setting(
         2, integer_type(0, 16), "How many times in a row the same pitch may come; 0 means no limit."
     )
