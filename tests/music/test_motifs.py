@@ -16,6 +16,7 @@ from sideman_models.music.motifs import (
     MotifMemory,
     Runs,
     motif_symbol,
+    padded_rows,
     symbol_logits,
 )
 from sideman_models.music.values import Value
@@ -107,5 +108,5 @@ def test_longer_runs_count_by_their_own_numbers() -> None:
     rows = np.arange(1, 13, dtype=np.float32).reshape(2, MAX_RUN)
     runs = np.zeros((2, SYMBOL_COUNT), np.uint8)
     runs[0, :3], runs[1, 2] = (1, 6, 2), 1
-    np.testing.assert_array_equal(symbol_logits(rows, runs)[:4], [1, 6, 2 + 7, 0])
-    assert not symbol_logits(NO_ROWS, runs).any()
+    np.testing.assert_array_equal(symbol_logits(padded_rows(rows), runs)[:4], [1, 6, 2 + 7, 0])
+    assert not symbol_logits(padded_rows(NO_ROWS), runs).any()

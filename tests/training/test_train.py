@@ -19,7 +19,7 @@ from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluation.bits import network_value_bits
 from sideman_models.music.context import FEATURES, ContextFeatures
-from sideman_models.music.motifs import motif_symbols, symbol_logits
+from sideman_models.music.motifs import motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
@@ -132,7 +132,7 @@ def test_folded_weights_compute_the_same(tiny: Learned) -> None:
     previous, runs = None, tiny.unseen[0].motif_runs
     assert runs is not None
     assert runs.max() > 1
-    bonus = symbol_logits(network.motif, runs)[:, motif_symbols(tiny.vocabulary)]
+    bonus = symbol_logits(padded_rows(network.motif), runs)[:, motif_symbols(tiny.vocabulary)]
     for step, index in enumerate(tiny.unseen[0].indices.tolist()):
         rows, clash = tiny.unseen[0].context_rows[step].astype(np.intp), tiny.table[tiny.unseen[0].clash_rows[step]]
         logits = network.step(previous, rows, clash, state) + bonus[step]

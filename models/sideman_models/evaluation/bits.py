@@ -26,7 +26,7 @@ import numpy.typing as npt
 from msgspec import Struct, structs
 
 from sideman_models.music.context import Place
-from sideman_models.music.motifs import motif_symbols, symbol_logits
+from sideman_models.music.motifs import motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -123,7 +123,11 @@ def network_value_bits(
     `symbols` are the symbols of the vocabulary: see `motifs.motif_symbols`.
     """
     repeats = piece.motif_runs is not None and network.motif.any()
-    bonus = symbol_logits(network.motif, piece.motif_runs) if repeats and piece.motif_runs is not None else None
+    bonus = (
+        symbol_logits(padded_rows(network.motif), piece.motif_runs)
+        if repeats and piece.motif_runs is not None
+        else None
+    )
     state = LstmState.zero(network.n_a)
     previous, total = None, 0.0
     rows = piece.context_rows.astype(np.intp)

@@ -33,6 +33,10 @@ SYMBOL_COUNT = _INTERVALS + 2
 _NO_PITCH = 128
 _SYMBOL_CODES, _PITCH_CODES = 32, 256
 _CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
+_LENGTHS = np.arange(MAX_RUN + 1, dtype=np.uint8)
+_CELLS = SYMBOL_COUNT * len(_LENGTHS)
+_FIRST_RUNS = _LENGTHS[:MAX_RUN]
+"""The longest possible run before each of the first places."""
 YOUR_RUN = 4
 """A run of the player's that is played again counts as theirs from this many symbols on."""
 
@@ -57,18 +61,24 @@ def motif_symbols(vocabulary: Vocabulary) -> npt.NDArray[np.intp]:
     return np.array([motif_symbol(value) for value in vocabulary.values], np.intp)
 
 
-def symbol_logits(rows: Rows, runs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return what `rows` (2, MAX_RUN) add to the logit of each symbol (..., SYMBOL_COUNT) after `runs`."""
-    padded = np.pad(rows, ((0, 0), (1, 0)))
-    return np.asarray(padded[0][runs[..., 0, :]] + padded[1][runs[..., 1, :]], np.float32)
+def padded_rows(rows: Rows) -> npt.NDArray[np.float32]:
+    """Return `rows` with a column of zeros in front, for runs of length 0: see `symbol_logits`."""
+    return np.pad(rows, ((0, 0), (1, 0)))
+
+
+def symbol_logits(padded: npt.NDArray[np.float32], runs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return what is added to the logit of each symbol (..., SYMBOL_COUNT) after `runs`; `padded`: `padded_rows`."""
+    by_row: npt.NDArray[np.float32] = padded[0].take(runs[..., 0, :])
+    by_row += padded[1].take(runs[..., 1, :])
+    return by_row
 
 
 class MotifMemory:
     """The latest `limit` notes and rests of a line, and how long a run before each equals the latest ones."""
 
     def __init__(self, limit: int = MEMORY_LIMIT) -> None:
-        self._symbols, self._pitches, self._runs = (np.zeros(limit, np.uint8) for _ in range(3))
-        self._heard = np.zeros(limit, np.bool_)
+        self._table = np.zeros((5, limit), np.uint8)
+        self._symbols, self._pitches, self._heard, self._theirs, self._runs = self._table
         self._count = 0
 
     def __len__(self) -> int:
@@ -77,77 +87,66 @@ class MotifMemory:
     def assign(self, other: MotifMemory) -> None:
         """Copy the content of `other`, which has the same limit, into this memory."""
         count = self._count = other._count
-        for mine, theirs in zip(self._arrays(), other._arrays(), strict=True):
-            mine[:count] = theirs[:count]
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._count = 0
+        self._table[:, :count] = other._table[:, :count]
 
     def append(self, value: Value, from_pitch: int | None, *, heard: bool = False) -> None:
         """Remember a value that has sounded after the pitch `from_pitch`; `heard`: the player played it."""
         self._append(motif_symbol(value), _NO_PITCH if from_pitch is None else from_pitch, heard)
 
     def _append(self, symbol: int, pitch: int, heard: bool) -> None:
-        count, symbols, runs = self._count, self._symbols, self._runs
-        continued = runs[:count] + np.uint8(1)
-        np.minimum(continued, MAX_RUN, out=continued)
-        continued *= symbols[:count] == symbol
-        if count < len(symbols):
-            runs[1 : count + 1] = continued[: len(runs) - 1]
-            runs[0] = 0
+        count, runs, limit = self._count, self._runs, len(self._runs)
+        # A run goes on wherever the symbol came before.
+        continued = self._symbols[:count] == symbol
+        lengths = runs[:count] + continued
+        np.minimum(lengths, MAX_RUN, out=lengths)
+        lengths *= continued
+        if count < limit:
+            runs[1 : count + 1], runs[0] = lengths, 0
             self._count = count + 1
         else:  # the oldest is forgotten; no run reaches back to it
-            for array in (symbols, self._pitches, self._heard):
-                array[:-1] = array[1:]
-            runs[:] = continued
-            np.minimum(runs[:MAX_RUN], np.arange(min(MAX_RUN, len(runs))), out=runs[:MAX_RUN], casting="unsafe")
+            self._table[:4, :-1] = self._table[:4, 1:]
+            runs[:] = lengths
+            np.minimum(self._table[3:, :MAX_RUN], _FIRST_RUNS[:limit], out=self._table[3:, :MAX_RUN])
             count -= 1
-        symbols[count], self._pitches[count], self._heard[count] = symbol, pitch, heard
+        theirs = 0  # how many notes and rests in a row before this one are the player's
+        if count and (self._heard[count - 1] or self._symbols[count - 1] == _REST):
+            theirs = min(MAX_RUN, int(self._theirs[count - 1]) + 1)
+        self._table[:4, count] = symbol, pitch, heard, theirs
 
     def longest_runs(self, pitch: int | None) -> Runs:
         """Return the longest run that each symbol would continue now; `pitch` is the last pitch."""
-        longest = np.zeros((2, SYMBOL_COUNT), np.uint8)
-        places = np.flatnonzero(self._runs[: self._count])
-        if places.size:
-            symbols, runs = self._symbols[places], self._runs[places]
-            np.maximum.at(longest[0], symbols, runs)
-            if pitch is not None:
-                same = self._pitches[places] == pitch
-                np.maximum.at(longest[1], symbols[same], runs[same])
-        return longest
+        places = self._runs[: self._count].nonzero()[0]
+        if not places.size:
+            return np.zeros((2, SYMBOL_COUNT), np.uint8)
+        # One cell for each symbol and length. What is counted takes as long for notes that are all alike as for others.
+        cells = self._symbols[places] * np.uint8(MAX_RUN + 1) + self._runs[places]
+        same = cells[self._pitches[places] == (_NO_PITCH + 1 if pitch is None else pitch)]
+        counts = np.concatenate([np.bincount(each, minlength=_CELLS) for each in (cells, same)])
+        return np.asarray(((counts > 0).reshape(2, SYMBOL_COUNT, -1) * _LENGTHS).max(2))
 
     def continues_yours(self, value: Value) -> int:
         """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`."""
-        count, symbol = self._count, motif_symbol(value)
+        symbol = motif_symbol(value)
         if symbol == _REST:
             return 0
-        long_enough = (self._runs[:count] >= YOUR_RUN - 1) & (self._symbols[:count] == symbol) & self._heard[:count]
-        theirs = self._heard | (self._symbols == _REST)
-        lengths = [int(self._runs[place]) for place in np.flatnonzero(long_enough)]
-        starts = np.flatnonzero(long_enough) - lengths
-        ends = starts + lengths
-        return max(
-            (run + 1 for run, start, end in zip(lengths, starts, ends, strict=True) if theirs[start:end].all()),
-            default=0,
-        )
+        _, _, heard, theirs, runs = self._table[:, : self._count]
+        lengths = np.minimum(runs, theirs)
+        lengths *= heard
+        lengths *= self._symbols[: self._count] == symbol
+        longest = int(lengths.max(initial=0)) + 1
+        return longest if longest >= YOUR_RUN else 0
 
     def memory(self) -> list[int]:
         """Return the content as plain data: one number for each note or rest."""
-        symbols, pitches, heard = (array[: self._count].astype(np.int64) for array in self._arrays()[:3])
+        symbols, pitches, heard = self._table[:3, : self._count].astype(np.int64)
         return list(((heard * _PITCH_CODES + pitches) * _SYMBOL_CODES + symbols).tolist())
 
     def recall(self, codes: Iterable[int]) -> None:
         """Continue from what `memory` returned; only the latest `limit` are kept. Raises `ValueError`."""
-        self.clear()
+        self._count = 0
         for code in list(codes)[-len(self._symbols) :]:
             rest, symbol = divmod(code, _SYMBOL_CODES)
             heard, pitch = divmod(rest, _PITCH_CODES)
             if not 0 <= code < _CODE_LIMIT or symbol >= SYMBOL_COUNT or pitch > _NO_PITCH:
                 raise ValueError(f"{code} is not a note or a rest of the memory of motifs")
             self._append(symbol, pitch, bool(heard))
-
-    def _arrays(
-        self,
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-        return self._symbols, self._pitches, self._heard, self._runs

@@ -26,7 +26,7 @@ from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at, ticks_after_bar_line
 from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineMemory, LineValue, MelodicLine
-from sideman_models.music.motifs import MotifMemory, motif_symbols, symbol_logits
+from sideman_models.music.motifs import MotifMemory, motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch, clip_interval
 from sideman_models.network.bundle import BundleInfo
@@ -123,7 +123,7 @@ class Improviser:
         self._lookahead_state = LstmState.zero(network.n_a)
         # A network that has learned nothing from motifs needs no memory of them.
         self._motifs, self._lookahead_motifs = (MotifMemory() if network.motif.any() else None for _ in range(2))
-        self._symbols = motif_symbols(bundle.vocabulary)
+        self._motif_rows, self._symbols = padded_rows(network.motif), motif_symbols(bundle.vocabulary)
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
 
@@ -242,8 +242,8 @@ class Improviser:
         place = line.next_place()
         logits = self._step(place, self._lookahead_state, last).astype(np.float64)
         if motifs is not None and (strength := self.settings.motif):
-            by_symbol = symbol_logits(self._network.motif, motifs.longest_runs(place.previous_pitch))
-            logits += strength * by_symbol[self._symbols]
+            by_symbol = symbol_logits(self._motif_rows, motifs.longest_runs(place.previous_pitch))
+            logits += strength * by_symbol.take(self._symbols)
         return place, logits
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
