@@ -95,8 +95,8 @@ def test_a_broken_memory_is_refused(code: int) -> None:
 def test_a_motif_of_the_players_is_recognised_from_its_fourth_symbol_on() -> None:
     """Guards against: a view that says it plays something of yours when it repeats itself, or does not say it."""
     motif = [Value("C", 6, step) for step in (2, 3, -1, 4)]
-    yours = [(value, 60, True) for value in [Value("C", 6), *motif]]
-    ours = [(value, 67, False) for value in [Value("C", 6, 7), *motif[:3]]]
+    yours: Played = [(value, 60, True) for value in [Value("C", 6), *motif]]
+    ours: Played = [(value, 67, False) for value in [Value("C", 6, 7), *motif[:3]]]
     assert remembered([*yours, *ours]).continues_yours(motif[3]) == 4
     assert remembered([*yours, *ours]).continues_yours(Value("C", 6, 5)) == 0
     assert remembered([*yours, *ours[:-1]]).continues_yours(motif[2]) == 0

@@ -149,8 +149,8 @@ class ModelFormat(Struct, frozen=True):
             raise BundleError(
                 f'{path}: format: not a {self.kind} of sideman (its format would be "sideman {self.kind}")'
             )
-        found = description.get("version")
-        if found not in (known := range(1, self.version + 1)) or isinstance(found, bool):
+        found, known = description.get("version"), range(1, self.version + 1)
+        if not isinstance(found, int) or isinstance(found, bool) or found not in known:
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
             versions = " and ".join(map(str, known))
             raise BundleError(f"{path}: version: {found!r}, but this program reads {versions}{too_old}")
