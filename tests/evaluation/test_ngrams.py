@@ -260,6 +260,7 @@ def test_the_memory_of_the_piece_is_fitted_where_it_helps(music: tuple[Vocabular
         Piece(piece.title, "", piece.values * 2, (piece.places or ()) * 2, (piece.pitches or ()) * 2)
         for piece in unseen
     ]
+    gains = []
     for pieces in (unseen, twice):
         measured = reader.read(pieces)
         without = ngram_value_bits(reader.read(seen), measured, chain, n, mask=True).mean()
@@ -267,7 +268,8 @@ def test_the_memory_of_the_piece_is_fitted_where_it_helps(music: tuple[Vocabular
         assert own.mean() <= without + 1e-6
         fitted = ngram_bits_with_memory(reader.read(seen), fitting, measured, chain, vocabulary)
         assert fitted.mean() < without + 0.05
-    assert own.mean() < without - 0.2  # the second time, everything has been played before
+        gains.append(without - own.mean())
+    assert gains[1] > 0.2  # the second time, everything has been played before
 
 
 def test_the_fitted_numbers_are_the_best(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:

@@ -33,7 +33,6 @@ from sideman_models.music.motifs import NO_ROWS
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle
-from sideman_models.training.split import title_hash_number
 
 UNIGRAM = "order 1"
 BASELINE_FAMILIES = (
@@ -48,8 +47,8 @@ _FAMILY_CHAINS = tuple(zip(
     BASELINE_FAMILIES[:4], (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True
 ))  # fmt: skip
-_FITTED_TENTH = 1
-"""The tenth of the titles on which the numbers of the memory are fitted for an n-gram."""
+_FITTED_EVERY = 10
+"""The numbers of the memory are fitted for an n-gram on every tenth title."""
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
 ConfidenceInterval = tuple[float, float]
@@ -278,7 +277,8 @@ def measure_baselines(
     for family, chains, mask in _FAMILY_CHAINS if chords else _FAMILY_CHAINS[:1]:
         for name, chain in chains.items():
             add(family, name, chain, ngram_value_bits(training_data, measured_data, chain, len(vocabulary), mask=mask))
-    fitted = [piece for piece in training if title_hash_number(piece.title) % 10 == _FITTED_TENTH]
+    fitted_titles = set(sorted({piece.title for piece in training})[::_FITTED_EVERY])
+    fitted = [piece for piece in training if piece.title in fitted_titles]
     if chords and 0 < len(fitted) < len(training):
         best = min((one for one in baselines if one.family == BASELINE_FAMILIES[3]), key=lambda one: one.bits_per_value)
         others = [piece for piece in training if piece not in fitted]
