@@ -21,6 +21,7 @@ from sideman_models.network.bundle import load_bundle
 from support.fakes import modern_bundle
 from support.recordings import (
     BY_THE_DAEMON,
+    DATA,
     MIDIS,
     RECORDED,
     RENDER_CHARTS,
@@ -34,6 +35,12 @@ from support.recordings import (
 )
 
 KINDS = (BarStarted, BarPlayed, NoteHeard)
+
+
+@pytest.fixture(autouse=True)
+def _network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `default` be the network of that version: a user's own bundle comes before one that comes with sideman."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(DATA))
 
 
 @pytest.mark.parametrize("name", [*SCENES, *BY_THE_DAEMON])
