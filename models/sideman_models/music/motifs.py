@@ -98,7 +98,7 @@ class MotifMemory:
         # A run goes on wherever the symbol came before.
         continued = self._symbols[:count] == symbol
         lengths = runs[:count] + continued
-        np.minimum(lengths, MAX_RUN, out=lengths)
+        np.minimum(lengths, _LENGTHS[-1], out=lengths)
         lengths *= continued
         if count < limit:
             runs[1 : count + 1], runs[0] = lengths, 0
@@ -115,14 +115,18 @@ class MotifMemory:
 
     def longest_runs(self, pitch: int | None) -> Runs:
         """Return the longest run that each symbol would continue now; `pitch` is the last pitch."""
-        places = self._runs[: self._count].nonzero()[0]
+        places = (self._runs[: self._count] != 0).nonzero()[0]
         if not places.size:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)
-        # One cell for each symbol and length. What is counted takes as long for notes that are all alike as for others.
-        cells = self._symbols[places] * np.uint8(MAX_RUN + 1) + self._runs[places]
-        same = cells[self._pitches[places] == (_NO_PITCH + 1 if pitch is None else pitch)]
-        counts = np.concatenate([np.bincount(each, minlength=_CELLS) for each in (cells, same)])
-        return np.asarray(((counts > 0).reshape(2, SYMBOL_COUNT, -1) * _LENGTHS).max(2))
+        # One cell for each symbol and length, once for other pitches and once for the same. Counting takes as long for
+        # notes that are all alike as for others.
+        cells = self._symbols[places] * np.intp(MAX_RUN + 1) + self._runs[places]
+        if pitch is not None:
+            cells += _CELLS * (self._pitches[places] == pitch)
+        found = np.bincount(cells, minlength=2 * _CELLS).reshape(2, SYMBOL_COUNT, MAX_RUN + 1) > 0
+        longest: Runs = (found * _LENGTHS).max(2)
+        np.maximum(longest[0], longest[1], out=longest[0])
+        return longest
 
     def continues_yours(self, value: Value) -> int:
         """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`."""
