@@ -97,10 +97,15 @@ def test_a_motif_of_the_players_is_recognised_from_its_fourth_symbol_on() -> Non
     motif = [Value("C", 6, step) for step in (2, 3, -1, 4)]
     yours: Played = [(value, 60, True) for value in [Value("C", 6), *motif]]
     ours: Played = [(value, 67, False) for value in [Value("C", 6, 7), *motif[:3]]]
-    assert remembered([*yours, *ours]).continues_yours(motif[3]) == 4
-    assert remembered([*yours, *ours]).continues_yours(Value("C", 6, 5)) == 0
-    assert remembered([*yours, *ours[:-1]]).continues_yours(motif[2]) == 0
-    assert remembered([(value, pitch, False) for value, pitch, _ in yours] + ours).continues_yours(motif[3]) == 0
+
+    def repeated(played: Played, value: Value) -> int:
+        memory = remembered(played)
+        return memory.continues_yours(value, memory.longest_runs(None))
+
+    assert repeated([*yours, *ours], motif[3]) == 4
+    assert repeated([*yours, *ours], Value("C", 6, 5)) == 0
+    assert repeated([*yours, *ours[:-1]], motif[2]) == 0
+    assert repeated([(value, pitch, False) for value, pitch, _ in yours] + ours, motif[3]) == 0
 
 
 def test_longer_runs_count_by_their_own_numbers() -> None:

@@ -120,21 +120,24 @@ class MotifMemory:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)
         # One cell for each symbol and length, once for other pitches and once for the same. Counting takes as long for
         # notes that are all alike as for others.
-        cells = self._symbols[places] * np.intp(MAX_RUN + 1) + self._runs[places]
+        cells = self._symbols[places] * np.uint16(MAX_RUN + 1) + self._runs[places]
         if pitch is not None:
-            cells += _CELLS * (self._pitches[places] == pitch)
+            cells += np.uint16(_CELLS) * (self._pitches[places] == pitch)
         found = np.bincount(cells, minlength=2 * _CELLS).reshape(2, SYMBOL_COUNT, MAX_RUN + 1) > 0
         longest: Runs = (found * _LENGTHS).max(2)
         np.maximum(longest[0], longest[1], out=longest[0])
         return longest
 
-    def continues_yours(self, value: Value) -> int:
-        """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`."""
+    def continues_yours(self, value: Value, runs: Runs) -> int:
+        """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`.
+
+        `runs` is what `longest_runs` has returned.
+        """
         symbol = motif_symbol(value)
-        if symbol == _REST:
+        if symbol == _REST or runs[0, symbol] < YOUR_RUN - 1:
             return 0
-        _, _, heard, theirs, runs = self._table[:, : self._count]
-        lengths = np.minimum(runs, theirs)
+        _, _, heard, theirs, before = self._table[:, : self._count]
+        lengths = np.minimum(before, theirs)
         lengths *= heard
         lengths *= self._symbols[: self._count] == symbol
         longest = int(lengths.max(initial=0)) + 1

@@ -123,6 +123,7 @@ class Improviser:
         self._lookahead_state = LstmState.zero(network.n_a)
         # A network that has learned nothing from motifs needs no memory of them.
         self._motifs, self._lookahead_motifs = (MotifMemory() if network.motif.any() else None for _ in range(2))
+        self._lookahead_runs = MotifMemory(1).longest_runs(None)
         self._motif_rows, self._symbols = padded_rows(network.motif), motif_symbols(bundle.vocabulary)
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
@@ -241,9 +242,10 @@ class Improviser:
         last = self._feed(line.finish_at(tick), self._lookahead_state, motifs, self._last_value)
         place = line.next_place()
         logits = self._step(place, self._lookahead_state, last).astype(np.float64)
-        if motifs is not None and (strength := self.settings.motif):
-            by_symbol = symbol_logits(self._motif_rows, motifs.longest_runs(place.previous_pitch))
-            logits += strength * by_symbol.take(self._symbols)
+        if motifs is not None:
+            self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
+            if strength := self.settings.motif:
+                logits += strength * symbol_logits(self._motif_rows, self._lookahead_runs).take(self._symbols)
         return place, logits
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
@@ -280,7 +282,7 @@ class Improviser:
         if pitch is None or self._lookahead_motifs is None:
             return 0
         interval = value.interval if value.interval is None or previous is None else clip_interval(pitch - previous)
-        return self._lookahead_motifs.continues_yours(Value(value.kind, value.ticks, interval))
+        return self._lookahead_motifs.continues_yours(Value(value.kind, value.ticks, interval), self._lookahead_runs)
 
     @property
     def _must_not_repeat(self) -> bool:
