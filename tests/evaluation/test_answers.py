@@ -55,7 +55,7 @@ def test_a_network_that_learned_from_motifs_takes_up_more() -> None:
     turn = (MOTIF * 6)[:32]  # up to the bar line, so that no rests are what it takes up
     solo = solo_of(turn, [], turn, [])
     shares = {one.who: one.share for one in answers_over_solos(motif_bundle(), [solo])}
-    assert list(shares) == [f"{mode}, play.motif {motif}" for mode in ("trade", "answer") for motif in (0, 1, 2)]
+    assert list(shares) == [f"{mode}, play.motif {motif}" for mode in ("trade", "answer") for motif in (0, 1, 1.5, 2)]
     for mode in ("trade", "answer"):
         off, learned, more = (shares[f"{mode}, play.motif {motif}"] for motif in (0, 1, 2))
         assert off < 0.1 < min(learned, more)

@@ -81,7 +81,7 @@ def classic_bundle() -> Bundle:
 
 def settings(**keys: Any) -> Settings:
     """Settings with some keys given, a dot written as two underscores: `play__rate="phrase"`."""
-    given = {"chart__changes": CHANGES, "play__seed": 1, "control__socket": "none", **keys}
+    given = {"chart__changes": CHANGES, "play__seed": 1, "play__repetition": 2, "control__socket": "none", **keys}
     return resolve_settings([{name.replace("__", "."): WrittenValue(value, "test") for name, value in given.items()}])
 
 

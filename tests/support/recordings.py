@@ -445,6 +445,8 @@ def rendered(preset: str | None, chart: str, made: Performance | None = None) ->
     """For each seed, the name of the render of a preset over a chart, and a hash of its MIDI file."""
     given: dict[str, WrittenValue] = {"chart.file": WrittenValue(chart, "render")}
     settings = SettingsSources(preset, None, given).read()
+    if settings.play.repetition is None:
+        settings = with_values(settings, [("play.repetition", 2)])  # the default of that version
     made = load_performance(settings, load_chart(settings))
     for seed in RENDER_SEEDS:
         take = render_take(replace(made, seed=seed), RENDER_BARS, "sideman")

@@ -26,7 +26,7 @@ from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
 RENDER_SETTINGS = Settings(play=PlaySettings(rate="phrase"))
-ANSWERED_MOTIFS = (0.0, 1.0, 2.0)
+ANSWERED_MOTIFS = (0.0, 1.0, 1.5, 2.0)
 """The values of play.motif with which answers are compared."""
 _RELEASED_EARLY_S = 0.001  # so that a key that is struck again is up
 

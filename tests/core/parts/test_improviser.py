@@ -46,7 +46,7 @@ def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[i
     """Guards against: a solo that answers something else than what was played."""
     notes = line(phrase)
     tick = int(notes[-1].end) + 24
-    player = improviser(bundle, play__mode="off")
+    player = improviser(bundle, play__mode="off", play__motif=1.0)
     for note in notes:
         player.player_note_on(note.onset, note.pitch)
         player.player_note_off(note.end, note.pitch)

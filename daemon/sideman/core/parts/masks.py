@@ -43,11 +43,14 @@ _GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths
 def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
     """Return the rules of `settings`; a rule set to `auto` is that of a classic or of any other bundle.
 
-    By itself a bundle that is not classic keeps only the gap between onsets: it has learned the rest from its corpus.
+    By itself a bundle that is not classic keeps at rate phrase only the gap between onsets: it has learned the rest
+    from its corpus. At the other rates its durations are not those that it learned with, so it keeps the limit of repeats.
     """
-    given = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
-    automatic = ORIGINAL_RULES if classic else SmoothingRules(apart=MIN_ONSET_GAP_BEATS)
-    return replace(automatic, repetition=settings.repetition, **given)
+    names = "settle", "leap", "apart", "repetition"
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    repetition = 0 if settings.rate == "phrase" else ORIGINAL_RULES.repetition
+    automatic = ORIGINAL_RULES if classic else SmoothingRules(repetition=repetition, apart=MIN_ONSET_GAP_BEATS)
+    return replace(automatic, **given)
 
 
 class ValueMasks:
