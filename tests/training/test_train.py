@@ -205,7 +205,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     """Guards against: an optimizer that differs from Keras' AdamW."""
     recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
     generator = np.random.default_rng(0)
-    start = [generator.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 2]
+    start = [generator.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 3]
     ours, first, second, theirs = (factored_model.FactoredParameters(*map(tf.Variable, start)) for _ in range(4))
     for moment in (*first, *second):
         moment.assign(tf.zeros_like(moment))

@@ -33,9 +33,7 @@ SYMBOL_COUNT = _INTERVALS + 2
 _NO_PITCH = 128
 _SYMBOL_CODES, _PITCH_CODES = 32, 256
 _CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
-_LENGTHS = np.arange(MAX_RUN + 1, dtype=np.uint8)
-_CELLS = SYMBOL_COUNT * len(_LENGTHS)
-_FIRST_RUNS = _LENGTHS[:MAX_RUN]
+_FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
 """The longest possible run before each of the first places."""
 YOUR_RUN = 4
 """A run of the player's that is played again counts as theirs from this many symbols on."""
@@ -98,7 +96,7 @@ class MotifMemory:
         # A run goes on wherever the symbol came before.
         continued = self._symbols[:count] == symbol
         lengths = runs[:count] + continued
-        np.minimum(lengths, _LENGTHS[-1], out=lengths)
+        np.minimum(lengths, np.uint8(MAX_RUN), out=lengths)
         lengths *= continued
         if count < limit:
             runs[1 : count + 1], runs[0] = lengths, 0
@@ -118,13 +116,12 @@ class MotifMemory:
         places = (self._runs[: self._count] != 0).nonzero()[0]
         if not places.size:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)
-        # One cell for each symbol and length, once for other pitches and once for the same. Counting takes as long for
-        # notes that are all alike as for others.
-        cells = self._symbols[places] * np.uint16(MAX_RUN + 1) + self._runs[places]
+        symbols = self._symbols[places].astype(np.intp)
         if pitch is not None:
-            cells += np.uint16(_CELLS) * (self._pitches[places] == pitch)
-        found = np.bincount(cells, minlength=2 * _CELLS).reshape(2, SYMBOL_COUNT, MAX_RUN + 1) > 0
-        longest: Runs = (found * _LENGTHS).max(2)
+            symbols += SYMBOL_COUNT * (self._pitches[places] == pitch)
+        cells = np.zeros(2 * SYMBOL_COUNT, np.uint8)  # first for other pitches, then for the same
+        np.maximum.at(cells, symbols, self._runs[places])
+        longest: Runs = cells.reshape(2, SYMBOL_COUNT)
         np.maximum(longest[0], longest[1], out=longest[0])
         return longest
 

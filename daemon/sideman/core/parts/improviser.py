@@ -245,7 +245,8 @@ class Improviser:
         if motifs is not None:
             self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
             if strength := self.settings.motif:
-                logits += strength * symbol_logits(self._motif_rows, self._lookahead_runs).take(self._symbols)
+                by_symbol = strength * symbol_logits(self._motif_rows, self._lookahead_runs)
+                logits += by_symbol.take(self._symbols)
         return place, logits
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
