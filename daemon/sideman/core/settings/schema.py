@@ -309,8 +309,8 @@ class PlaySettings(Struct, frozen=True):
     repetition: int | None = _setting(
         None,
         optional_type("auto", integer_type(0, 16)),
-        "How many times in a row the same pitch may come; 0 means no limit. auto: no limit at rate phrase, where the "
-        "network has learned it, 2 at the other rates and for a classic bundle.",
+        "How many times in a row the same pitch may come; 0 means no limit. auto: 8 at rate phrase, where the "
+        "network has learned how often a pitch comes again, 2 at the other rates and for a classic bundle.",
     )
     leap: int | None = _setting(
         None,
