@@ -46,7 +46,8 @@ def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
     """Return the rules of `settings`; a rule set to `auto` is that of a classic or of any other bundle.
 
     By itself a bundle that is not classic keeps at rate phrase only the gap between onsets, and a loose limit of
-    repeats: it has learned the rest from its corpus. At the other rates its durations are not those that it learned with: the limit of repeats stays.
+    repeats: it has learned the rest from its corpus. At the other rates its durations are not those that it learned
+    with, so the limit is that of a classic one.
     """
     names = "settle", "leap", "apart", "repetition"
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
