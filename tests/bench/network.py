@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count, cycle, islice
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
 from bench.scene import performance, undisturbed
 from sideman.core.parts.improviser import Improviser
 from sideman.service.service import THREAD_SWITCH_S
 from sideman_models.music.context import Place, clash_mask_at
+from sideman_models.music.motifs import MEMORY_LIMIT
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from sideman_models.network.lstm import Floats, LstmState, Network, NumpyNetwork, Weights
 
 UNITS, VALUES = 64, 78
 STEP_US, DEFAULT_STEP_US, DECISION_US = 6, 30, 200
+REMEMBERED = MEMORY_LIMIT
 _NO_ROWS = np.zeros(0, np.intp)
 _EACH = 20  # calls in a row
 _PAUSE_S = 0.02
@@ -72,14 +75,19 @@ def _default_step(rounds: int) -> Figure:
 
 
 def _decision(rounds: int) -> Figure:
-    """The choice of the next value: write the last note as a value, then step, masks, draw and pitch.
+    """The choice of the next value: write the last note as a value, then step, motifs, masks, draw and pitch.
+
+    The memory of motifs is as full as after an evening.
 
     The budget is for the processor time of the thread: of such a short time on the wall clock, the 99th percentile
     belongs mostly to other programs.
     """
     made = performance()
+    network = made.network
+    network.motif = np.ones_like(network.motif)  # whatever the bundle has learned
     improviser = made.make_engine(0.0).improviser
-    places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
+    _remember_motifs(improviser)
+    places, step = cycle(_places(improviser)), _step_at(improviser, network)
     wall, own, steps, cold = list[float](), list[float](), list[float](), list[float]()
     ticks = count(0, TICKS_PER_QUARTER)
     for tick in islice(ticks, rounds * _EACH):
@@ -95,7 +103,15 @@ def _decision(rounds: int) -> Figure:
     beside = {"one of its steps": steps, f"after a pause of {1e3 * _PAUSE_S:.0f} ms, as while playing": cold}
     own_p99 = 1e6 * p99(own)
     budget = Budget(f"p99 of its processor time at most {DECISION_US} µs", DECISION_US, own_p99)
-    return _in_us("a whole decision of default", wall, beside, budget)
+    return _in_us(f"a whole decision of default, {REMEMBERED:,} values remembered", wall, beside, budget)
+
+
+def _remember_motifs(improviser: Improviser) -> None:
+    """Fill the memory of motifs with intervals as often as soloists play them."""
+    rng, memory = np.random.default_rng(0), improviser.memory()
+    steps = rng.laplace(0.0, 2.5, REMEMBERED).round().clip(-12, 12).astype(int) + 12
+    codes = (rng.integers(48, 84, REMEMBERED) * 32 + steps).tolist()
+    improviser.recall(replace(memory, motifs=codes))
 
 
 def _choose(improviser: Improviser, tick: int) -> float:

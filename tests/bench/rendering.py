@@ -56,7 +56,7 @@ class _Counting:
 
     def __init__(self, network: Network) -> None:
         self.n_a, self.n_values, self.n_context = network.n_a, network.n_values, network.n_context
-        self.penalty = network.penalty
+        self.penalty, self.motif = network.penalty, network.motif
         self.steps = 0
         self._step = network.step
 

@@ -29,10 +29,13 @@ from sideman_models.evaluation.ngrams import (
     apply_mask,
     clash_share,
     discounts,
+    fit_motif_rows,
+    ngram_bits_with_memory,
     ngram_value_bits,
     previous_value_item,
     value_chain,
 )
+from sideman_models.music.motifs import SYMBOL_COUNT, Rows, motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.training.dataset import build_vocabulary
@@ -246,3 +249,45 @@ def test_a_piece_without_known_values_is_empty(music: tuple[Vocabulary, list[Pie
     assert set(beside.piece_numbers.tolist()) == {1}
     assert ngram_value_bits(beside, alone, value_chain(2), len(restless)).shape == (0,)
     assert ngram_value_bits(alone, beside, (CLASH_ITEM, previous_value_item(1)), len(restless), mask=True).mean() > 0
+
+
+def test_the_memory_of_the_piece_is_fitted_where_it_helps(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
+    """Guards against: an unfair opponent, whose memory makes it worse, or does not see that a piece repeats itself."""
+    vocabulary, seen, unseen = music
+    reader, chain = NgramReader(vocabulary, chords=True), value_chain(2)
+    fitting, n = (reader.read(seen[::2]), reader.read(seen[1::2])), len(vocabulary)
+    twice = [
+        Piece(piece.title, "", piece.values * 2, (piece.places or ()) * 2, (piece.pitches or ()) * 2)
+        for piece in unseen
+    ]
+    gains = []
+    for pieces in (unseen, twice):
+        measured = reader.read(pieces)
+        without = ngram_value_bits(reader.read(seen), measured, chain, n, mask=True).mean()
+        own = ngram_bits_with_memory(reader.read(seen), (reader.read(seen), measured), measured, chain, vocabulary)
+        assert own.mean() <= without + 1e-6
+        fitted = ngram_bits_with_memory(reader.read(seen), fitting, measured, chain, vocabulary)
+        assert fitted.mean() < without + 0.05
+        gains.append(without - own.mean())
+    assert gains[1] > 0.2  # the second time, everything has been played before
+
+
+def test_the_fitted_numbers_are_the_best(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
+    """Guards against: numbers of the memory that are not where the bits are fewest."""
+    vocabulary, _, unseen = music
+    data, symbols = NgramReader(vocabulary, chords=True).read(unseen), motif_symbols(vocabulary)
+    shares = np.full((len(data.targets), SYMBOL_COUNT), 1.0 / SYMBOL_COUNT)
+
+    def nats(rows: Rows) -> float:
+        added = symbol_logits(padded_rows(rows), data.motif_runs).astype(np.float64)
+        target = added[np.arange(len(added)), symbols[data.targets]]
+        return float(
+            (np.log((shares * np.exp(added)).sum(1)) - target).sum() + (rows.astype(np.float64) ** 2).sum() / 2
+        )
+
+    rows = fit_motif_rows(data, shares, symbols)
+    for at in np.ndindex(*rows.shape):
+        for step in (-0.05, 0.05):
+            other = rows.copy()
+            other[at] += step
+            assert nats(other) > nats(rows)

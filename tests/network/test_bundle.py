@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sideman_models.errors import BundleError
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.motifs import NO_ROWS
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network import bundle as bundle_module
 from sideman_models.network import storage as store
@@ -37,12 +39,13 @@ from support.fakes import random_weights
 from support.strategies import classic_values, modern_values
 
 KNOWN = [Value("C", 6, 2), Value("S", 6, -1), Value("R", 12), Value("A", 3)]
+MOTIF = np.linspace(-1.0, 2.0, 12, dtype=np.float32).reshape(2, 6)
 CONTEXT = ContextFeatures(["beat", "register"])
 
 
 def some_bundle(name: str = "mine") -> Bundle:
     """Return a bundle of four values."""
-    weights = random_weights(len(KNOWN), CONTEXT.n_rows, 5, 1.5)
+    weights = replace(random_weights(len(KNOWN), CONTEXT.n_rows, 5, 1.5), motif=MOTIF)
     return Bundle(name, Vocabulary(KNOWN), CONTEXT, {"seed": 3}, "# mine\n", weights=weights)
 
 
@@ -99,7 +102,7 @@ def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
     assert loaded.context.names == first.context.names
     assert (loaded.facts, loaded.card) == (first.facts, first.card)
     assert loaded.weights.penalty == first.weights.penalty
-    for one in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias"):
+    for one in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias", "motif"):
         np.testing.assert_array_equal(getattr(loaded.weights, one), getattr(first.weights, one))
 
 
@@ -126,6 +129,15 @@ def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
         save_bundle(some_bundle(), tmp_path / name)
     for file in (WEIGHTS_FILE, VALUES_FILE, CARD_FILE):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_bundle_without_a_memory_of_motifs_is_one_for_older_programs(saved: Path) -> None:
+    """Guards against: networks that a program of today writes and one of yesterday refuses, for what they lack."""
+    bundle = some_bundle()
+    save_bundle(replace(bundle, weights=replace(bundle.weights, motif=NO_ROWS)), saved)
+    assert json.loads((saved / VALUES_FILE).read_text())["version"] == 1
+    assert "motif/rows.npy" not in members(saved)
+    assert not load_bundle(str(saved)).weights.motif.any()
 
 
 def test_a_bundle_replaces_an_older_one(saved: Path) -> None:
@@ -220,6 +232,15 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: repack(path, members(path) | {"densor/bias.npy": array([{}], object, allow_pickle=True)}),
         "densor/bias: not an array",
     ),
+    "a short memory of motifs": (
+        lambda path: repack(path, members(path) | {"motif/rows.npy": array(np.zeros((2, 5)))}),
+        r"motif/rows: shape \(2, 5\).*need \(2, 6\)",
+    ),
+    "an infinite memory of motifs": (
+        lambda path: repack(path, members(path) | {"motif/rows.npy": array(np.full((2, 6), np.inf))}),
+        "motif/rows: holds numbers that are not finite",
+    ),
+    "an array of a later version": (lambda path: change(path, "version", 1), "'motif/rows' is unknown"),
     "a bare pickle": (lambda path: repack(path, members(path) | {"densor/bias.npy": pickle.dumps(1)}), "densor/bias"),
 }
 

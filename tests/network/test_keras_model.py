@@ -76,7 +76,8 @@ def test_each_step_is_the_same_from_the_same_state(bundle: Bundle) -> None:
         rows, clash = solo.input()
         other = state.copy()
         probabilities = softmax(numpy.step(value, rows, clash, state))
-        np.testing.assert_allclose(softmax(keras.step(value, rows, clash, other)), probabilities, rtol=0, atol=1e-6)
+        # Logits beyond 8 have steps of 1e-6 in float32.
+        np.testing.assert_allclose(softmax(keras.step(value, rows, clash, other)), probabilities, rtol=0, atol=2e-6)
         np.testing.assert_allclose(other.a, state.a, rtol=0, atol=1e-6)
         assert (np.abs(other.c - state.c) <= 1e-6 * np.maximum(1, np.abs(state.c))).all()
         value = draw(probabilities, number)

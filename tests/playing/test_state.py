@@ -16,24 +16,26 @@ from hypothesis import strategies as st
 from sideman.core.engine import Engine
 from sideman.core.settings.schema import KEYS, is_live, value_of, with_values
 from sideman.playing import state as memory
-from sideman.playing.assembly import resumed_engine, state_of
+from sideman.playing.assembly import Performance, resumed_engine, state_of
 from sideman.playing.player import Remembered
-from support.fakes import classic_bundle, performance, play_on_fake_clock
+from sideman_models.network.bundle import Bundle
+from support.fakes import classic_bundle, modern_bundle, motif_bundle, performance, play_on_fake_clock
 
 SETS_ASIDE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """The errors with which the service sets a state aside."""
 
 
-def test_a_restart_continues_where_it_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bundle", [modern_bundle(), motif_bundle()])
+def test_a_restart_continues_where_it_stopped(tmp_path: Path, bundle: Bundle) -> None:
     """Guards against: a daemon that forgets the music at every restart."""
-    made = performance()
+    made = performance(bundle)
     engine, whole = made.make_engine(0.0), made.make_engine(0.0)
     play_on_fake_clock(engine, 5.2)
     path = tmp_path / "new" / "state.json"
-    keeper(path).keep(remembered(engine))
+    keeper(path, made).keep(remembered(engine))
     kept = memory.load_state(path)
     assert kept is not None
-    later = resumed_engine(performance(play__seed=99), kept, 100.0)
+    later = resumed_engine(performance(bundle, play__seed=99), kept, 100.0)
     assert later.improviser.random_source.seed == engine.improviser.random_source.seed
     assert later.tempo.beat_at(100.0) == 12.0  # the bar line after beat 10.4
     play_on_fake_clock(whole, 5.99)
@@ -220,9 +222,9 @@ def test_a_key_that_a_later_version_does_not_know_is_left_out() -> None:
     assert memory.with_changes(configured, written) == (configured, list(written))
 
 
-def keeper(path: Path) -> memory.StateKeeper:
-    """A keeper for the performance of the tests."""
-    made = performance()
+def keeper(path: Path, made: Performance | None = None) -> memory.StateKeeper:
+    """A keeper for the performance `made`, or that of the tests."""
+    made = made or performance()
     return memory.StateKeeper(path, made, made.settings)
 
 

@@ -72,6 +72,14 @@ def touched_bundle(seed: int = 1, delay_s: float = 0.03) -> Bundle:
 
 
 @cache
+def motif_bundle() -> Bundle:
+    """The modern bundle with a memory of motifs that decides what is played."""
+    rows = np.arange(1, 13, dtype=np.float32).reshape(2, 6)
+    bundle = modern_bundle()
+    return replace(bundle, name="motif", weights=replace(bundle.weights, motif=rows), fingerprint="motif")
+
+
+@cache
 def classic_bundle() -> Bundle:
     """A classic bundle: windows for intervals, no rests, no context."""
     windows = [
@@ -89,7 +97,7 @@ def classic_bundle() -> Bundle:
 
 def settings(**keys: Any) -> Settings:
     """Settings with some keys given, a dot written as two underscores: `play__rate="phrase"`."""
-    given = {"chart__changes": CHANGES, "play__seed": 1, "control__socket": "none", **keys}
+    given = {"chart__changes": CHANGES, "play__seed": 1, "play__repetition": 2, "control__socket": "none", **keys}
     return resolve_settings([{name.replace("__", "."): WrittenValue(value, "test") for name, value in given.items()}])
 
 
@@ -164,7 +172,7 @@ class RecordingNetwork:
 
     def __init__(self, weights: Weights) -> None:
         self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
-        self.penalty = weights.penalty
+        self.penalty, self.motif = weights.penalty, weights.motif
         self.fed_values: list[int | None] = []
         self._real = NumpyNetwork(weights)
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +27,7 @@ def offline_distribution(bundle: Bundle, notes: list[LineNote], tick: int) -> np
     return distribution_after(bundle, written, place_at(changes, BARS, tick, notes[-1].pitch))
 
 
-def distribution_after(bundle: Bundle, written: Iterable[LineValue], place: Place) -> npt.NDArray[np.float64]:
+def distribution_after(bundle: Bundle, written: list[LineValue], place: Place) -> npt.NDArray[np.float64]:
     """The distribution at `place` after some values, by another LSTM, in double precision."""
     w = bundle.weights
     a, c = np.zeros(w.n_a), np.zeros(w.n_a)
@@ -48,7 +46,21 @@ def distribution_after(bundle: Bundle, written: Iterable[LineValue], place: Plac
         a = o * np.tanh(c)
         logits = a @ w.densor_kernel.astype(float) + w.densor_bias - w.penalty * clash_mask_at(bundle.vocabulary, where)
         fed = index
-    return softmax(logits)
+    return softmax(logits + _motif_logits(bundle, written, place))
+
+
+def _motif_logits(bundle: Bundle, written: list[LineValue], place: Place) -> npt.NDArray[np.float64]:
+    """What the memory of motifs adds to each value, by comparing every earlier place with the end."""
+    symbols = [(one.value.kind == "R", one.value.interval) for one in written]
+    longest: dict[tuple[object, bool], int] = {}
+    for at, symbol in enumerate(symbols):
+        run = next((n for n in range(min(at, 6)) if symbols[at - 1 - n] != symbols[-1 - n]), min(at, 6))
+        same = place.previous_pitch is not None and written[at].place.previous_pitch == place.previous_pitch
+        for key in [(symbol, False), (symbol, True)][: 1 + same]:
+            longest[key] = max(longest.get(key, 0), run)
+    rows = np.pad(bundle.weights.motif, ((0, 0), (1, 0)))
+    values = [(value.kind == "R", value.interval) for value in bundle.vocabulary.values]
+    return np.array([rows[0][longest.get((one, False), 0)] + rows[1][longest.get((one, True), 0)] for one in values])
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,9 +2,9 @@
 """Recorded performances: what the program of 22 November 2026 played; every later version has to play the same.
 
 `python tests/support/recordings.py` writes the files of `tests/recorded/` again, after a change that is meant to be
-heard. A scene is a performance of the bundled network on the clock that jumps, with a player whose notes come from a
-seed; its take is kept as the journal that the program wrote. `renders.json` holds a hash of what `sideman render`
-writes for each preset, chart and seed.
+heard. A scene is a performance of the network that came with that version, which is in `data`, on the clock that jumps,
+with a player whose notes come from a seed; its take is kept as the journal that the program wrote. `renders.json` holds
+a hash of what `sideman render` writes for each preset, chart and seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ from sideman.takes.midi_file import TakeMidiFile  # noqa: E402
 from support.takes import clock_config, perform_with_reports, recorded_take  # noqa: E402
 
 RECORDED = ROOT / "recorded"
+DATA = RECORDED / "data"
+"""The data folder of a user whose own `default` is the network of that version."""
 RENDERS = RECORDED / "renders.json"
 MIDIS = RECORDED / "midis.json"
 BY_THE_DAEMON = ("daemon-hands", "daemon-midi-clock", "daemon-new-seed")
@@ -442,6 +445,8 @@ def rendered(preset: str | None, chart: str, made: Performance | None = None) ->
     """For each seed, the name of the render of a preset over a chart, and a hash of its MIDI file."""
     given: dict[str, WrittenValue] = {"chart.file": WrittenValue(chart, "render")}
     settings = SettingsSources(preset, None, given).read()
+    if settings.play.repetition is None:
+        settings = with_values(settings, [("play.repetition", 2)])  # the default of that version
     made = load_performance(settings, load_chart(settings))
     for seed in RENDER_SEEDS:
         take = render_take(replace(made, seed=seed), RENDER_BARS, "sideman")
@@ -477,6 +482,7 @@ def midi_hash(journal: Journal) -> str:
 
 def main() -> None:
     """Write everything except the takes that the daemon recorded."""
+    os.environ["XDG_DATA_HOME"] = str(DATA)
     RECORDED.mkdir(exist_ok=True)
     for name, scene in SCENES.items():
         with tempfile.TemporaryDirectory() as folder:

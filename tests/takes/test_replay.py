@@ -45,7 +45,8 @@ from sideman.playing.assembly import resumed_engine, state_of
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.midi_file import TICKS_PER_BEAT
-from support.fakes import classic_bundle, modern_bundle, performance, tempo_change
+from sideman_models.network.bundle import Bundle
+from support.fakes import classic_bundle, modern_bundle, motif_bundle, performance, tempo_change
 from support.performances import PHRASE
 from support.recordings import ticks
 from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
@@ -190,9 +191,10 @@ def test_notes_that_come_up_to_a_second_after_they_were_struck_are_replayed(
     assert not result.difference
 
 
-def test_a_take_that_resumes_is_replayed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bundle", [modern_bundle(), motif_bundle()])
+def test_a_take_that_resumes_is_replayed(tmp_path: Path, bundle: Bundle) -> None:
     """Guards against takes of a service that resumes its state and could never be replayed."""
-    made = performance(play__rate="eighth")
+    made = performance(bundle, play__rate="eighth")
     first = made.make_engine(0.0)
     perform_with_reports(made, PHRASE, 7.0, engine=first)
     engine = resumed_engine(made, state_of(first.memory(), made), 100.0)

@@ -19,6 +19,7 @@ from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluation.bits import network_value_bits
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.motifs import motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
@@ -71,7 +72,7 @@ class Learned:
         start = factored_model.initial_factored_parameters(
             recipe.units, parts.shape[1], self.context.n_rows, recipe.seed
         )
-        return Trainer(recipe, start, parts, self.table)
+        return Trainer(recipe, start, parts, self.table, factored_model.value_symbols(self.vocabulary))
 
     def train(self, trainer: Trainer, watcher: TrainingObserver | None = None) -> train.TrainingRun:
         """Run a training without checkpoints."""
@@ -115,21 +116,27 @@ def test_folded_weights_compute_the_same(tiny: Learned) -> None:
     """Guards against: a bundle with another network than the one that was trained."""
     parts = factored_model.value_parts(tiny.vocabulary)
     parameters = factored_model.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, seed=5)
+    parameters = parameters._replace(motif=np.linspace(-1, 2, 12, dtype=np.float32).reshape(2, 6))
     window = BatchWindows(tiny.unseen[:1], tiny.context.n_rows, 1, len(tiny.unseen[0])).batch(0)
     zero = tf.zeros((1, 6))
     trained, (a, c) = factored_model.window_logits(
         factored_model.FactoredParameters(*map(tf.constant, parameters)),
         tf.constant(parts),
         tf.constant(tiny.table.astype(np.float32)),
+        tf.constant(factored_model.value_symbols(tiny.vocabulary)),
         Batch(*map(tf.constant, window)),
         (zero, zero),
         None,
     )
     network, state = NumpyNetwork(factored_model.fold_parameters(parameters, parts)), LstmState.zero(6)
-    previous = None
+    previous, runs = None, tiny.unseen[0].motif_runs
+    assert runs is not None
+    assert runs.max() > 1
+    bonus = symbol_logits(padded_rows(network.motif), runs)[:, motif_symbols(tiny.vocabulary)]
     for step, index in enumerate(tiny.unseen[0].indices.tolist()):
         rows, clash = tiny.unseen[0].context_rows[step].astype(np.intp), tiny.table[tiny.unseen[0].clash_rows[step]]
-        np.testing.assert_allclose(network.step(previous, rows, clash, state), trained[0, step], atol=2e-5)
+        logits = network.step(previous, rows, clash, state) + bonus[step]
+        np.testing.assert_allclose(logits, trained[0, step], atol=2e-5)
         previous = index
     np.testing.assert_allclose(state.a, a[0], atol=1e-5)
     np.testing.assert_allclose(state.c, c[0], atol=1e-5)
@@ -145,8 +152,10 @@ def test_training_learns_and_measures_like_evaluate(tiny: Learned) -> None:
     best, weights = trained.best
     assert best.held_out_bits == min(epoch.held_out_bits or 99 for epoch in trained.epochs)
     assert (best.held_out_bits or 99) < before - 0.5
-    network = NumpyNetwork(weights)
-    bits = sum(network_value_bits(network, piece, tiny.table) for piece in tiny.unseen) / sum(map(len, tiny.unseen))
+    assert weights.motif.any()
+    network, symbols = NumpyNetwork(weights), motif_symbols(tiny.vocabulary)
+    bits = sum(network_value_bits(network, piece, tiny.table, symbols) for piece in tiny.unseen)
+    bits /= sum(map(len, tiny.unseen))
     assert bits == pytest.approx(best.held_out_bits, abs=1e-4)
 
 
@@ -196,7 +205,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     """Guards against: an optimizer that differs from Keras' AdamW."""
     recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
     generator = np.random.default_rng(0)
-    start = [generator.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 2]
+    start = [generator.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 3]
     ours, first, second, theirs = (factored_model.FactoredParameters(*map(tf.Variable, start)) for _ in range(4))
     for moment in (*first, *second):
         moment.assign(tf.zeros_like(moment))

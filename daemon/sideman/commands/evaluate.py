@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from sideman.commands.common import MAX_SEED, add_options, add_reading_options, check_numbers, read_music
 from sideman.core.errors import CannotCreate
 from sideman.files import check_readable, write_file
-from sideman.render.over_solos import play_over_solos
+from sideman.render.over_solos import answers_over_solos, play_over_solos
 from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
+from sideman_models.evaluation.answers import real_answers
 from sideman_models.evaluation.report import make_report, with_played_music
 from sideman_models.evaluation.text import report_text
 from sideman_models.music.solos import Piece
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     solos = [piece.solo for piece in pieces if piece.solo is not None]
     if solos and args.choruses:
         played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
-        report = with_played_music(report, pieces, training, played, args.seed)
+        answers = [*real_answers(solos), *answers_over_solos(bundle, solos, args.seed)]
+        report = with_played_music(report, pieces, training, played, answers, args.seed)
     else:
         why = "none were asked for" if solos else "these pieces have no chords to play over"
         report = replace(report, missing_parts={**report.missing_parts, "statistics": why})

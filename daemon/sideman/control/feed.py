@@ -55,9 +55,9 @@ class EventFeed:
         """Return the events that follow from `report`."""
         top = self._snapshot().top
         match report:
-            case events.NotePlayed(beat, beats, note, voice, value):
-                text = None if value is None else value.text
-                yield protocol.ValueEvent(round(beat - top, 4), text, note.pitch, round(beats, 4), note.velocity, voice)
+            case events.NotePlayed(beat, beats, note, voice, value, motif):
+                text, at, beats = None if value is None else value.text, round(beat - top, 4), round(beats, 4)
+                yield protocol.ValueEvent(at, text, note.pitch, beats, note.velocity, voice, motif)
             case events.NoteHeard(beat, note):
                 velocity = note.velocity if isinstance(note, events.NoteOn) else 0
                 yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)

@@ -495,7 +495,10 @@ class BeatEvent(_Event, frozen=True, tag="beat"):
 
 
 class ValueEvent(_Event, frozen=True, tag="value"):
-    """The daemon plays a note of `beats` beats. `value` is what the network chose; null for a note made by a rule."""
+    """The daemon plays a note of `beats` beats. `value` is what the network chose; null for a note made by a rule.
+
+    `motif` says how many of the player's notes and rests it repeats in a row; it is 0 below four.
+    """
 
     beat: Beat
     value: str | None
@@ -503,6 +506,7 @@ class ValueEvent(_Event, frozen=True, tag="value"):
     beats: Annotated[float, Meta(ge=0, le=1000)]
     velocity: Velocity
     voice: VoiceWord
+    motif: Count = 0
 
 
 class HeardEvent(_Event, frozen=True, tag="heard"):

@@ -658,7 +658,9 @@ class Engine:
         note_id, started = self.ledger.note_on(played.note, played.end)
         if played.voice == "solo":
             self._soloist.note_id = note_id
-        self.report(events.NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
+        length = played.end - played.beat
+        report = events.NotePlayed(played.beat, length, played.note, played.voice, played.value, played.motif)
+        self.report(report)
         return [*sent, *started]
 
     def _end_note(self, beat: float, second: float) -> Iterator[DueItem]:  # noqa: ARG002 - the same for every step

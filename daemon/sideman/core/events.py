@@ -234,6 +234,7 @@ class Choice(Message, frozen=True):
 
     `index` is the value's place in the vocabulary. It is None for a rest that was played because no value was allowed.
     `delay` and `loudness` are those of `parts.touch`; a journal holds what came of them: the beat and the velocity.
+    `motif` says how many of the player's notes and rests it repeats in a row, itself included; 0 below four.
     """
 
     tick: int
@@ -244,6 +245,7 @@ class Choice(Message, frozen=True):
     velocity: DataByte
     delay: float = 0.0
     loudness: float = 0.0
+    motif: DataByte = 0
 
 
 class BarPlayed(Message, frozen=True):
@@ -309,13 +311,17 @@ class InputReceived(Message, frozen=True):
 
 
 class NotePlayed(Message, frozen=True):
-    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`."""
+    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`.
+
+    For `motif` see `Choice`.
+    """
 
     beat: Beat
     length_beats: float
     note: NoteOn
     voice: Voice
     value: Value | None = None
+    motif: DataByte = 0
 
 
 class PlannedNote(Message, frozen=True):

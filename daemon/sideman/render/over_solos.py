@@ -15,9 +15,10 @@ from fractions import Fraction
 
 from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed
-from sideman.core.settings.schema import PlaySettings, Settings
+from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn
+from sideman.core.settings.schema import PlaySettings, Settings, with_values
 from sideman.playing.assembly import Performance
+from sideman_models.evaluation.answers import ANSWER_BARS, Answers, Turn, turns_of
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Piece, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -25,6 +26,9 @@ from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
 RENDER_SETTINGS = Settings(play=PlaySettings(rate="phrase"))
+ANSWERED_MOTIFS = (0.0, 1.0, 1.5, 2.0)
+"""The values of play.motif with which answers are compared."""
+_RELEASED_EARLY_S = 0.001  # so that a key that is struck again is up
 
 
 def play_over_solos(bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0) -> Iterator[Piece]:
@@ -46,6 +50,44 @@ def play_over_solos(bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: 
             if each.pitch is not None
         ]
         yield solo_to_piece(Solo(solo.title, bundle.name, tuple(notes), solo.changes, solo.bar_ticks))
+
+
+def answers_over_solos(bundle: Bundle, solos: Sequence[Solo], seed: int = 0) -> Iterator[Answers]:
+    """Let it answer the solos, in both modes that answer, with play.motif off, as learned, and higher."""
+    network = NumpyNetwork(bundle.weights)
+    for mode in ("trade", "answer"):
+        for motif in ANSWERED_MOTIFS if bundle.weights.motif.any() else (0.0,):
+            settings = with_values(
+                RENDER_SETTINGS,
+                [("play.mode", mode), ("play.trade_bars", ANSWER_BARS), ("play.swing", 0.5), ("play.motif", motif)],
+            )
+            pairs = [
+                pair
+                for number, solo in enumerate(solos)
+                for pair in _answered(Performance(settings, chart_of_solo(solo), bundle, network, seed + number), solo)
+            ]
+            yield Answers.of(f"{mode}, play.motif {motif:g}", pairs)
+
+
+def _answered(performance: Performance, solo: Solo) -> Iterator[tuple[Turn, Turn]]:
+    """Play every second turn of the solo to the engine, as the player; yield each of these turns with its answer."""
+    length, a_tick = ANSWER_BARS * solo.bar_ticks, 60.0 / performance.settings.tempo.bpm / TICKS_PER_QUARTER
+    turns = turns_of(solo)
+    played = [note for note in solo.notes if note.onset >= 0 and note.onset // length % 2 == 0]
+    arrivals: list[tuple[float, MidiEvent]] = [(note.onset * a_tick, NoteOn(note.pitch, 80, 1)) for note in played]
+    arrivals += [(note.end * a_tick - _RELEASED_EARLY_S, NoteOff(note.pitch, 1)) for note in played]
+    engine = performance.make_engine(0.0, beats=performance.chart.length)
+    bars = list[BarPlayed]()
+    for second, event in sorted(arrivals, key=lambda arrival: arrival[0]):
+        while (due := engine.deadline()) is not None and due <= second:
+            bars += [each.item for each in engine.advance(due) if isinstance(each.item, BarPlayed)]
+        engine.receive(event, second)
+    bars += [due.item for due in play_through(engine) if isinstance(due.item, BarPlayed)]
+    answers: list[list[int]] = [[] for _ in turns]
+    for choice in (choice for bar in bars for choice in bar.choices):
+        if choice.pitch is not None and choice.tick // length < len(turns):
+            answers[choice.tick // length].append(choice.pitch)
+    yield from zip(turns[::2], answers[1::2], strict=False)
 
 
 def chart_of_solo(solo: Solo) -> Chart:

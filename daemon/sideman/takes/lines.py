@@ -59,7 +59,7 @@ def encode_report(report: RecordedReport) -> bytes:
             line = _BarStartedLine(beat, str(meter), tuple((at, chord.text) for at, chord in changes))
         case BarPlayed(number, chords, choices):
             lines = tuple(
-                _ChoiceLine(each.tick, each.length, each.index, each.value.text, each.pitch, each.velocity)
+                _ChoiceLine(each.tick, each.length, each.index, each.value.text, each.pitch, each.velocity, each.motif)
                 for each in choices
             )
             line = _BarPlayedLine(number, tuple(chord.text for chord in chords), lines)
@@ -95,7 +95,9 @@ def decode_report(line: bytes) -> RecordedReport:
                 return BarStarted(beat, parse_meter(meter), chords)
             case _BarPlayedLine(number, texts, lines):
                 choices = tuple(
-                    events.Choice(one.tick, one.length, one.index, parse_value(one.value), one.pitch, one.velocity)
+                    events.Choice(
+                        one.tick, one.length, one.index, parse_value(one.value), one.pitch, one.velocity, one.motif
+                    )
                     for one in lines
                 )
                 return BarPlayed(number, tuple(map(parse_chord, texts)), choices)
@@ -143,6 +145,7 @@ class _ChoiceLine(events.Message, frozen=True, tag="Choice"):
     value: str
     pitch: events.Pitch | None
     velocity: events.DataByte
+    motif: events.DataByte = 0
 
 
 class _BarPlayedLine(events.Message, frozen=True, tag="BarPlayed"):

@@ -76,6 +76,7 @@ class WatchState(Struct):
     requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""
     turn_ends: float | None = None  # the beat on which the turn goes to the other player, if that is known
+    motif: int = 0  # how many of the player's notes and rests the solo's last note repeats in a row
     seed: int | None = None
     ports: str = ""
     clock: str = ""
@@ -123,7 +124,8 @@ class WatchState(Struct):
                 self.next_note = coming and protocol.NextNote(coming.beat, coming.pitch, printable(coming.value))
             case protocol.ComingEvent(beat, pitch, value):
                 self.next_note = None if beat is None else protocol.NextNote(beat, pitch, printable(value or ""))
-            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in _DRAWN:
+            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice, motif=motif) if voice in _DRAWN:
+                self.motif = motif if voice == "solo" else self.motif
                 self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
             case protocol.HeardEvent(beat, on, pitch):
                 onset = self._held_onsets.pop(pitch, None)

@@ -156,7 +156,8 @@ def _pulse_line(state: WatchState, beat: float | None, width: int, glyphs: Glyph
     narrow = width < _NARROW
     bpm = "" if state.bpm is None else f"{state.bpm:.{0 if narrow else 1}f} bpm"
     halted = "" if state.rolling else glyphs.printable(state.waiting) or "halted"
-    does = ": ".join(filter(None, [" > ".join(filter(None, [state.mode, state.requested_mode])), state.doing]))
+    doing = f"{state.doing} yours" if state.motif and state.doing == "playing" else state.doing  # your motif
+    does = ": ".join(filter(None, [" > ".join(filter(None, [state.mode, state.requested_mode])), doing]))
     pulses = ""
     if beat is not None:
         bar = state.bar_at(beat)

@@ -22,9 +22,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct, structs
 
 from sideman_models.music.context import Place
+from sideman_models.music.motifs import motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -80,12 +82,12 @@ def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece]) -> list[PieceBits]:
     """Return the bits of each piece. Raises `CorpusError` if the network needs chords and a piece has none."""
     network, encoder = NumpyNetwork(bundle.weights), PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
-    table = encoder.clash_table()
+    table, symbols = encoder.clash_table(), motif_symbols(bundle.vocabulary)
     all_bits = []
     for piece, numbers in zip(pieces, encoded, strict=True):
         # The encoder also counts the rests that it leaves out because the vocabulary has none.
         mapped = numbers.mapped_count - (len(piece.values) - len(numbers))
-        bits = network_value_bits(network, numbers, table), pitch_bits(bundle.vocabulary, piece)
+        bits = network_value_bits(network, numbers, table, symbols), pitch_bits(bundle.vocabulary, piece)
         all_bits.append(PieceBits(piece, len(numbers), mapped, *bits))
     return all_bits
 
@@ -113,13 +115,26 @@ def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     )
 
 
-def network_value_bits(network: Network, piece: EncodedPiece, clash_table: Flags) -> float:
-    """Return the sum of the bits of the values of a piece. The state begins at zero."""
+def network_value_bits(
+    network: Network, piece: EncodedPiece, clash_table: Flags, symbols: npt.NDArray[np.intp]
+) -> float:
+    """Return the sum of the bits of the values of a piece. The state begins at zero.
+
+    `symbols` are the symbols of the vocabulary: see `motifs.motif_symbols`.
+    """
+    repeats = piece.motif_runs is not None and network.motif.any()
+    bonus = (
+        symbol_logits(padded_rows(network.motif), piece.motif_runs)
+        if repeats and piece.motif_runs is not None
+        else None
+    )
     state = LstmState.zero(network.n_a)
     previous, total = None, 0.0
     rows = piece.context_rows.astype(np.intp)
     for step, index in enumerate(piece.indices.tolist()):
         logits = network.step(previous, rows[step], clash_table[piece.clash_rows[step]], state)
+        if bonus is not None:
+            logits += bonus[step][symbols]
         highest = float(logits.max())
         total += math.log(np.exp(logits - highest).sum()) + highest - float(logits[index])
         previous = index

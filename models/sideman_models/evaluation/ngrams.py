@@ -18,6 +18,10 @@ value, as often as the order needs. The end of a piece is not predicted, as in t
 
 The *mask* is the one of the network. The values that clash (their interval does not lead to a pitch of their kind)
 together get the share that they have in training. All other values share the rest in proportion.
+
+The *memory* is the one of the network too: the probability of a value that continues an earlier run of the piece is
+multiplied by a number for the length of the run (see `music.motifs`). These twelve numbers are fitted for the n-gram,
+on a tenth of the training titles, which are left out of the n-gram while they are fitted.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.motifs import MAX_RUN, SYMBOL_COUNT, Rows, Runs, motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.encoding import PieceEncoder
@@ -46,6 +51,7 @@ PREVIOUS_IS_REST = "value -1 a rest"
 PREVIOUS_DURATION, PREVIOUS_INTERVAL = "duration of value -1", "interval of value -1"
 """Items for one part of the previous value. They help if the whole value was rare in training."""
 _CHUNK_ROWS = 2048
+_NEWTON_STEPS = 12
 
 
 def previous_value_item(steps: int) -> str:
@@ -94,7 +100,7 @@ class NgramData(Struct, frozen=True):
 
     `targets` (T,) are indices into the vocabulary; `piece_numbers` (T,) say to which piece each belongs; `items` has by
     name the number (T,) of each item, 0 or more. `clash_rows` (T,) are rows of `clash_table` (rows, n_values), which
-    says which values clash there.
+    says which values clash there. `motif_runs` (T, 2, SYMBOL_COUNT) are the runs that each symbol would continue.
     """
 
     targets: Ints
@@ -102,6 +108,7 @@ class NgramData(Struct, frozen=True):
     items: Mapping[str, Ints]
     clash_rows: Ints
     clash_table: Flags
+    motif_runs: Runs
 
     def histories(self, chain: Sequence[str]) -> Ints:
         """Return the items of `chain` (T, len(chain)). Raises KeyError for an item that these pieces do not have."""
@@ -144,7 +151,9 @@ class NgramReader:
             rows = _concatenate([one.context_rows for one in encoded if len(one)])
             columns = rows.reshape(len(targets), len(self._context_items)).T
             items |= {**dict(zip(self._context_items, columns, strict=True)), CLASH_ITEM: clash_rows}
-        return NgramData(targets, piece_numbers, items, clash_rows, self._encoder.clash_table())
+        runs = [one.motif_runs for one in encoded if one.motif_runs is not None]
+        motif_runs = np.concatenate([np.zeros((0, 2, SYMBOL_COUNT), np.uint8), *runs])
+        return NgramData(targets, piece_numbers, items, clash_rows, self._encoder.clash_table(), motif_runs)
 
 
 def _concatenate(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:
@@ -268,9 +277,65 @@ def ngram_value_bits(
     if not mask:
         return -np.log2(model.target_probabilities(histories, targets))
     share, bits = clash_share(training), np.empty(len(targets))
-    for start in range(0, len(targets), _CHUNK_ROWS):
-        rows = slice(start, start + _CHUNK_ROWS)
-        clashes = measured.clash_table[measured.clash_rows[rows]]
-        probabilities = apply_mask(model.probabilities(histories[rows]), clashes, share)
+    for rows, probabilities in _masked_probabilities(model, measured, histories, share):
         bits[rows] = -np.log2(probabilities[np.arange(len(probabilities)), targets[rows]])
     return bits
+
+
+def _masked_probabilities(
+    model: KneserNey, measured: NgramData, histories: Ints, share: float
+) -> Iterator[tuple[slice, Reals]]:
+    """Yield the probabilities of all values with the mask, for some steps after the others."""
+    for start in range(0, len(histories), _CHUNK_ROWS):
+        rows = slice(start, start + _CHUNK_ROWS)
+        clashes = measured.clash_table[measured.clash_rows[rows]]
+        yield rows, apply_mask(model.probabilities(histories[rows]), clashes, share)
+
+
+def ngram_bits_with_memory(
+    training: NgramData,
+    fitting: tuple[NgramData, NgramData],
+    measured: NgramData,
+    chain: Sequence[str],
+    vocabulary: Vocabulary,
+) -> Reals:
+    """Return the bits (T,) of each value of `measured` for an n-gram with the mask and the memory of the piece.
+
+    The numbers of the memory are fitted to the second of `fitting`, for an n-gram that is trained on the first.
+    """
+    symbols = motif_symbols(vocabulary)
+    rows = fit_motif_rows(fitting[1], _symbol_shares(*fitting, chain, symbols), symbols)
+    factors = symbol_logits(padded_rows(rows), measured.motif_runs)
+    scale = (_symbol_shares(training, measured, chain, symbols) * np.exp(factors)).sum(1)
+    added = factors[np.arange(len(factors)), symbols[measured.targets]] - np.log(scale)
+    return np.asarray(ngram_value_bits(training, measured, chain, len(vocabulary), mask=True) - added / np.log(2.0))
+
+
+def _symbol_shares(
+    training: NgramData, measured: NgramData, chain: Sequence[str], symbols: npt.NDArray[np.intp]
+) -> Reals:
+    """Return the probability (T, SYMBOL_COUNT) of all values with each symbol, for an n-gram with the mask."""
+    histories, has_symbol = measured.histories(chain), symbols[:, None] == np.arange(SYMBOL_COUNT)
+    model, share = KneserNey(training.histories(chain), training.targets, len(symbols)), clash_share(training)
+    parts = [each @ has_symbol for _, each in _masked_probabilities(model, measured, histories, share)]
+    return np.concatenate([np.zeros((0, SYMBOL_COUNT)), *parts])
+
+
+def fit_motif_rows(data: NgramData, shares: Reals, symbols: npt.NDArray[np.intp]) -> Rows:
+    """Return the rows of the memory with which `data` needs the fewest bits, by Newton's method.
+
+    `shares` (T, SYMBOL_COUNT) are the probabilities of the symbols without the memory. A small penalty on the squares
+    keeps a length that never occurs at 0.
+    """
+    lengths = np.arange(1, MAX_RUN + 1)
+    features = (data.motif_runs.transpose(0, 2, 1)[..., None] == lengths).reshape(*shares.shape, -1).astype(np.float32)
+    target = features[np.arange(len(shares)), symbols[data.targets]].sum(0, dtype=np.float64)
+    weights = np.zeros(2 * MAX_RUN)
+    for _ in range(_NEWTON_STEPS):
+        powers = shares * np.exp(features @ weights)
+        powers /= powers.sum(1, keepdims=True)
+        means = np.einsum("ts,tsf->tf", powers, features)
+        squares = np.einsum("ts,tsf,tsg->fg", powers, features, features, optimize=True)
+        curvature = squares - means.T @ means + np.eye(len(weights))
+        weights += np.linalg.solve(curvature, target - means.sum(0) - weights)
+    return weights.reshape(2, MAX_RUN).astype(np.float32)

@@ -19,9 +19,8 @@ SIMILAR_RATIO = 2.0
 """Music within this number of half distances may pass for the real music."""
 _COLUMNS = 3
 _REAL_COLOUR, _PLAYED_COLOUR = GREY, KIND_COLOURS["C"]
-_SHORT_FAMILY_NAMES = dict(
-    zip(BASELINE_FAMILIES, ("values alone", "values, mask", "context chain", "context chain, mask"), strict=True)
-)
+_SHORT_NAMES = "values alone", "values, mask", "context chain", "context chain, mask", "context, mask, memory"
+_SHORT_FAMILY_NAMES = dict(zip(BASELINE_FAMILIES, _SHORT_NAMES, strict=True))
 _MAX_BARS = 24
 
 

@@ -14,14 +14,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct, field, to_builtins
 from msgspec.structs import replace
 
+from sideman_models.evaluation.answers import Answers
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
-from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
+from sideman_models.evaluation.ngrams import (
+    CONTEXT_CHAINS,
+    VALUE_CHAINS,
+    NgramReader,
+    ngram_bits_with_memory,
+    ngram_value_bits,
+)
 from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances, share
 from sideman_models.evaluation.touch import TouchFigures, touch_figures
+from sideman_models.music.motifs import NO_ROWS
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -32,12 +41,15 @@ BASELINE_FAMILIES = (
     "Kneser-Ney on values, with the mask",
     "Kneser-Ney with a context chain",
     "Kneser-Ney with a context chain and the mask",
+    "Kneser-Ney with context, mask and the memory",
 )
 """The families of n-grams, from the one that knows least to the one that knows most."""
 _FAMILY_CHAINS = tuple(zip(
-    BASELINE_FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
+    BASELINE_FAMILIES[:4], (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True
 ))  # fmt: skip
+_FITTED_EVERY = 10
+"""The numbers of the memory are fitted for an n-gram on every tenth title."""
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
 ConfidenceInterval = tuple[float, float]
@@ -114,18 +126,21 @@ class SharedRuns(Struct, frozen=True):
 class EvaluationReport(Struct, frozen=True):
     """Everything that was measured.
 
-    `missing_parts` says by its name in the JSON why a part is missing. `remarks` are reasons why the figures may
-    mislead.
+    `bits_without_motifs` are the bits a value of the network without its memory of motifs; None: it has none. `answers`
+    say how much it takes up of what the player plays. `missing_parts` says by its name in the JSON why a part is
+    missing. `remarks` are reasons why the figures may mislead.
     """
 
     bundle_name: str
     vocabulary_size: int
     evaluation: Evaluation
     intervals: Mapping[str, ConfidenceInterval | None]
+    bits_without_motifs: float | None = None
     baselines: Sequence[Baseline] = ()
     choruses: int = 0
     statistics: Sequence[Comparison] = ()
     half_distances: Mapping[str, float | None] = field(default_factory=dict)
+    answers: Sequence[Answers] = ()
     shared_runs: Sequence[SharedRuns] = ()
     missing_parts: Mapping[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
@@ -153,6 +168,7 @@ class EvaluationReport(Struct, frozen=True):
             "model": self.bundle_name,
             **self.evaluation.as_json(),
             "intervals": {name: _rounded(ends) for name, ends in self.intervals.items()},
+            "bits_per_value_without_motifs": self.bits_without_motifs and round(self.bits_without_motifs, 5),
             "chance_bits_per_value": round(self.chance_bits, 5),
             "unigram_bits_per_value": None if unigram is None else round(unigram.bits_per_value, 5),
             "best_ngrams": best,
@@ -170,6 +186,7 @@ class EvaluationReport(Struct, frozen=True):
                 }
                 for one in self.statistics
             },
+            "answers": [one.as_json() for one in self.answers],
             "verbatim": [one.as_json() for one in self.shared_runs],
             "touch": None if self.touch is None else to_builtins(self.touch),
             "absent": dict(self.missing_parts),
@@ -206,11 +223,18 @@ def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piec
         bits = [one.value_bits + one.pitch_bits for one in all_bits]
         intervals["bits_per_note"] = ratio_interval(titles, bits, [one.note_count for one in all_bits], seed)
     return EvaluationReport(
-        bundle.name, len(bundle.vocabulary), evaluation, intervals,
+        bundle.name, len(bundle.vocabulary), evaluation, intervals, _bits_without_motifs(bundle, pieces),
         measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else [],
         shared_runs=list(_shared_runs(REAL, pieces, training)), missing_parts=missing_parts, remarks=remarks,
         touch=touch_figures(bundle, pieces),
     )  # fmt: skip
+
+
+def _bits_without_motifs(bundle: Bundle, pieces: Sequence[Piece]) -> float | None:
+    if not bundle.weights.motif.any():
+        return None
+    without = replace(bundle, weights=replace(bundle.weights, motif=NO_ROWS))
+    return summarize(bundle, bits_of_pieces(without, pieces)).bits_per_value
 
 
 def ratio_interval(
@@ -239,31 +263,48 @@ def measure_baselines(
     """Measure each n-gram, trained on `training`, on the pieces of `all_bits`.
 
     Context chains and the mask are used only if all pieces have chords, and only for modern values: a classic value
-    allows several pitches.
+    allows several pitches. The best n-gram with both is measured once more with the memory of the piece.
     """
     pieces, titles = [one.piece for one in all_bits], [one.piece.title for one in all_bits]
     network_bits, value_count = [one.value_bits for one in all_bits], sum(one.value_count for one in all_bits)
     chords = not vocabulary.classic and all(piece.places is not None for piece in [*training, *pieces])
     reader = NgramReader(vocabulary, chords=chords)
     training_data, measured_data = reader.read(training), reader.read(pieces)
-    baselines = []
+    baselines = list[Baseline]()
+
+    def add(family: str, name: str, chain: tuple[str, ...], bits: npt.NDArray[np.float64]) -> None:
+        by_piece = np.bincount(measured_data.piece_numbers, bits, len(all_bits)).tolist()
+        ratio = sum(network_bits) / max(sum(by_piece), 1e-9)
+        interval = ratio_interval(titles, network_bits, by_piece, seed)
+        baselines.append(Baseline(family, name, chain, sum(by_piece) / max(1, value_count), ratio, interval))
+
     for family, chains, mask in _FAMILY_CHAINS if chords else _FAMILY_CHAINS[:1]:
         for name, chain in chains.items():
-            bits = ngram_value_bits(training_data, measured_data, chain, len(vocabulary), mask=mask)
-            by_piece = np.bincount(measured_data.piece_numbers, bits, len(all_bits)).tolist()
-            ratio = sum(network_bits) / max(sum(by_piece), 1e-9)
-            interval = ratio_interval(titles, network_bits, by_piece, seed)
-            baselines.append(Baseline(family, name, chain, sum(by_piece) / max(1, value_count), ratio, interval))
+            add(family, name, chain, ngram_value_bits(training_data, measured_data, chain, len(vocabulary), mask=mask))
+    fitted_titles = set(sorted({piece.title for piece in training})[::_FITTED_EVERY])
+    fitted = [piece for piece in training if piece.title in fitted_titles]
+    if chords and 0 < len(fitted) < len(training):
+        best = min((one for one in baselines if one.family == BASELINE_FAMILIES[3]), key=lambda one: one.bits_per_value)
+        others = [piece for piece in training if piece not in fitted]
+        fitting = reader.read(others), reader.read(fitted)
+        bits = ngram_bits_with_memory(training_data, fitting, measured_data, best.chain, vocabulary)
+        add(BASELINE_FAMILIES[4], best.name, best.chain, bits)
     return baselines
 
 
 def with_played_music(
-    report: EvaluationReport, pieces: Sequence[Piece], training: Sequence[Piece], played: Sequence[Piece], seed: int
+    report: EvaluationReport,
+    pieces: Sequence[Piece],
+    training: Sequence[Piece],
+    played: Sequence[Piece],
+    answers: Sequence[Answers],
+    seed: int,
 ) -> EvaluationReport:
-    """Return the report with statistics of `played` beside `pieces`, and with what it copies from `training`."""
+    """Return the report with statistics of `played` beside `pieces`, its `answers`, and what it copies."""
     return replace(
         report,
         choruses=len(played),
+        answers=answers,
         statistics=compare_statistics(pieces, played, seed),
         half_distances=half_distances([*training, *pieces], seed),
         shared_runs=[*report.shared_runs, *_shared_runs(PLAYED, played, training)],

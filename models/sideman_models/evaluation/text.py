@@ -35,6 +35,7 @@ def report_text(report: EvaluationReport) -> str:
         _bits_lines(report),
         _touch_lines(report),
         _statistics_lines(report),
+        _answers_lines(report),
         _copying_lines(report),
     )
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
@@ -55,6 +56,8 @@ def _bits_lines(report: EvaluationReport) -> Iterator[str]:
     level = f"{100 * CONFIDENCE_LEVEL:.0f} %"
     yield f"{'Bits':<{_WIDTH}} a value   the network needs fewer by [{level} interval over titles]"
     yield _bits_line("the network", one.bits_per_value, _interval_text(report.intervals.get("bits_per_value")))
+    if report.bits_without_motifs is not None:
+        yield _bits_line("  without its memory of motifs", report.bits_without_motifs, "")
     if one.bits_per_note is not None:
         yield _bits_line("  a note in all", one.bits_per_note, _interval_text(report.intervals.get("bits_per_note")))
     for family in reversed(BASELINE_FAMILIES):
@@ -115,6 +118,13 @@ def _statistics_lines(report: EvaluationReport) -> Iterator[str]:
                 yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
     yield "  distance: Jensen-Shannon's, the square root of the divergence in bits, 0 to 1"
     yield f"  halves: the distance of two random halves of the pieces (split by title), median of {HALF_SPLITS} splits"
+
+
+def _answers_lines(report: EvaluationReport) -> Iterator[str]:
+    if report.answers:
+        yield f"{'Answers to four bars: runs of four intervals':<{_WIDTH}}     runs   that the turn had"
+    for one in report.answers:
+        yield f"  {one.who:<{_WIDTH - 2}} {one.runs:8,} {_percent(one.share):>8}"
 
 
 def _copying_lines(report: EvaluationReport) -> Iterator[str]:

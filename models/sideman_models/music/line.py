@@ -35,12 +35,16 @@ MAX_SILENT_BARS = 8
 
 
 class LineValue(Struct, frozen=True):
-    """A value of a line, its place, its pitch (None: a rest), and its vocabulary index if the network drew it."""
+    """A value of a line, its place, its pitch (None: a rest), and its vocabulary index if the network drew it.
+
+    `heard`: the player played it.
+    """
 
     value: Value
     place: Place
     pitch: int | None
     drawn_index: int | None = None
+    heard: bool = False
 
 
 class _PendingValue(Struct, frozen=True):
@@ -209,7 +213,7 @@ class MelodicLine:
         if not length:
             return rests
         value = Value(pending.kind, length, pending.interval)
-        return [LineValue(value, pending.place, pending.pitch, pending.drawn_index), *rests]
+        return [LineValue(value, pending.place, pending.pitch, pending.drawn_index, pending.heard), *rests]
 
     def next_place(self) -> Place:
         """Return the place of a value that would begin at `position`."""

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.limits import DESCRIPTION
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.motifs import MAX_RUN, NO_ROWS
 from sideman_models.music.values import Value, Vocabulary, parse_value
 from sideman_models.network.lstm import Floats, Weights
 from sideman_models.network.readout import (
@@ -33,7 +34,6 @@ from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shap
 from sideman_models.text import printable, sha256_of_lines
 
 VALUES_FILE = "values.json"
-_FORMAT = ModelFormat("bundle", 1, VALUES_FILE)
 _ARRAY_NAMES = (
     "LSTM_cell/kernel",
     "LSTM_cell/recurrent_kernel",
@@ -42,6 +42,8 @@ _ARRAY_NAMES = (
     "densor/bias",
     "mask/penalty",
 )
+_MOTIF = "motif/rows"
+_FORMAT = ModelFormat("bundle", 2, VALUES_FILE, optional=(_MOTIF,))
 _INSTALLED_BUNDLES = Path(__file__).parents[1] / "bundles"
 
 
@@ -142,7 +144,9 @@ def _load(path: Path) -> Bundle:
     context = ContextFeatures(_feature_names(path / VALUES_FILE, description))
     check_weight_arrays(path / WEIGHTS_FILE, arrays, len(vocabulary), context.n_rows)
     kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAY_NAMES)
-    weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
+    weights = Weights(
+        kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]), arrays.get(_MOTIF, NO_ROWS)
+    )
     readouts = check_readouts(path / WEIGHTS_FILE, arrays, description, weights.n_a)
     for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
         if description.get(key) != actual:
@@ -176,10 +180,11 @@ def _dialect(vocabulary: Vocabulary) -> str:
 
 
 def weight_arrays(weights: Weights) -> dict[str, Floats]:
-    """Return the arrays by their names in `weights.npz`."""
+    """Return the arrays by their names in `weights.npz`; those of the memory of motifs only if it has an effect."""
     penalty = np.array([weights.penalty], np.float32)
     kernels = weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias
-    return dict(zip(_ARRAY_NAMES, (*kernels, penalty), strict=True))
+    arrays = dict(zip(_ARRAY_NAMES, (*kernels, penalty), strict=True))
+    return arrays | ({_MOTIF: weights.motif} if weights.motif.any() else {})
 
 
 def check_weight_arrays(path: Path, arrays: Mapping[str, Floats], n_values: int, n_context: int) -> None:
@@ -189,6 +194,8 @@ def check_weight_arrays(path: Path, arrays: Mapping[str, Floats], n_values: int,
     shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
     sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
     check_shapes(path, arrays, dict(zip(_ARRAY_NAMES, shapes, strict=True)), sizes)
+    if _MOTIF in arrays:
+        check_shapes(path, arrays, {_MOTIF: NO_ROWS.shape}, f"runs of up to {MAX_RUN} values")
 
 
 def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:

@@ -6,12 +6,15 @@ At step t of a piece, the network reads value t-1 (none at the start) and the co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.errors import CorpusError
 from sideman_models.music.context import ContextFeatures, clash_mask_at
+from sideman_models.music.motifs import SYMBOL_COUNT, MotifMemory
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.lstm import Flags
@@ -24,7 +27,8 @@ class EncodedPiece(Struct, frozen=True):
 
     `indices` (T,) are the values, as indices into the vocabulary; `context_rows` (T, active) the active context rows,
     see `ContextFeatures.active_rows`; `clash_rows` (T,) rows of `PieceEncoder.clash_table`. `mapped_count` values were
-    not in the vocabulary and are replaced by the nearest one. For `other_feel` see `solos.Solo`.
+    not in the vocabulary and are replaced by the nearest one. For `other_feel` see `solos.Solo`. `motif_runs` (T, 2,
+    SYMBOL_COUNT) are the runs that each symbol would continue: see `motifs.MotifMemory.longest_runs`; None: none.
     """
 
     indices: Indices
@@ -32,6 +36,7 @@ class EncodedPiece(Struct, frozen=True):
     clash_rows: Indices
     mapped_count: int
     other_feel: bool = False
+    motif_runs: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,7 +67,8 @@ class PieceEncoder:
         rows = np.array([self.context.active_rows(place) for place in places], np.int32)
         indices = np.array([nearest[step] for step in kept], np.int32)
         context_rows = rows.reshape(len(kept), self.context.max_active)
-        return EncodedPiece(indices, context_rows, np.array(clashes, np.int32), mapped, piece.other_feel)
+        runs = _motif_runs(piece, kept)
+        return EncodedPiece(indices, context_rows, np.array(clashes, np.int32), mapped, piece.other_feel, runs)
 
     def clash_table(self) -> Flags:
         """Return all sets of clashing values found so far, (rows, n_values).
@@ -70,3 +76,14 @@ class PieceEncoder:
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
         return np.array([np.frombuffer(flags, np.bool_) for flags in self._clash_rows])
+
+
+def _motif_runs(piece: Piece, kept: Iterable[int]) -> npt.NDArray[np.uint8]:
+    """Return the runs (T, 2, SYMBOL_COUNT) that each symbol would continue at each step that is `kept`."""
+    memory, pitch, runs = MotifMemory(), None, []
+    for step in kept:
+        runs.append(memory.longest_runs(pitch))
+        memory.append(piece.values[step], pitch)
+        if piece.pitches is not None and piece.pitches[step] is not None:
+            pitch = piece.pitches[step]
+    return np.array(runs, np.uint8).reshape(-1, 2, SYMBOL_COUNT)

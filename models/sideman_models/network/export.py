@@ -9,8 +9,9 @@ An exported model computes one step. Its inputs are float32, for a batch of m:
 - `clash` (m, n_values): 1 for each value that does not fit the chord at its place, else 0.
 
 Its outputs are `probabilities` (m, n_values) of the next value, and `next_a` and `next_c` (m, n_a), the inputs `a` and
-`c` of the next step. The layers of a Keras model are `LSTM_cell`, `densor`, which returns logits, and `mask`, whose
-scale is minus the penalty.
+`c` of the next step. The memory of motifs is no part of a step, so the probabilities are those without it: see
+`docs/internals/network.md`. The layers of a Keras model are `LSTM_cell`, `densor`, which returns logits, and `mask`,
+whose scale is minus the penalty.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
         densor_kernel, densor_bias = _arrays(stored, layers, *_DENSOR)
         mask = {each["name"]: each["config"] for each in layers}.get("mask")
         penalty = template.weights.penalty if mask is None else -float(mask.get("scale", math.nan))
-        weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, penalty)
+        weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, penalty, template.weights.motif)
     except BundleError:
         raise
     except ArchiveError as error:

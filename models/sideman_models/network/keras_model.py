@@ -70,7 +70,7 @@ class TensorFlowNetwork:
 
     def __init__(self, weights: Weights) -> None:
         self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
-        self.penalty, n_x = weights.penalty, len(weights.kernel)
+        self.penalty, self.motif, n_x = weights.penalty, weights.motif, len(weights.kernel)
         model = single_step_model(*layers_from_weights(weights, activation=None), n_x, weights.penalty)
         signature = {name: tf.TensorSpec((1, one.shape[1]), tf.float32) for name, one in model.input.items()}
         self._step = tf.function(model, input_signature=[signature], autograph=False)

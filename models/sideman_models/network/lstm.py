@@ -24,9 +24,10 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sideman_models.music.context import RowIndices
+from sideman_models.music.motifs import NO_ROWS
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -61,7 +62,8 @@ class Weights(Struct, frozen=True):
 
     The cell has `kernel` W (n_values + n_context, 4 n_a), `recurrent` U (n_a, 4 n_a) and `bias` b (4 n_a,). The softmax
     layer has `densor_kernel` D (n_a, n_values) and `densor_bias` d (n_values,). `penalty` is subtracted from the logit
-    of each value whose interval does not fit the chord.
+    of each value whose interval does not fit the chord. `motif` (2, MAX_RUN) is added to the logits of values that
+    continue an earlier run of the piece, by the length of the run: see `music.motifs`. All zeros: it has no effect.
     """
 
     kernel: Floats
@@ -70,6 +72,7 @@ class Weights(Struct, frozen=True):
     densor_kernel: Floats
     densor_bias: Floats
     penalty: float = 0.0
+    motif: Floats = field(default_factory=lambda: NO_ROWS)
 
     @property
     def n_a(self) -> int:
@@ -90,13 +93,15 @@ class Weights(Struct, frozen=True):
 class Network(Protocol):
     """A trained network that can be stepped: `NumpyNetwork` here, `TensorFlowNetwork` in `network.keras_model`.
 
-    The sizes and the penalty are those of its `Weights`.
+    The sizes, the penalty and `motif` are those of its `Weights`. A step does not add `motif`: what has been played
+    before is known to its caller.
     """
 
     n_a: int
     n_values: int
     n_context: int
     penalty: float
+    motif: Floats
 
     def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """Advance `state` in place by one step and return the logits (n_values,) of the next value.
@@ -118,7 +123,7 @@ class NumpyNetwork:
     def __init__(self, weights: Weights) -> None:
         n_a = self.n_a = weights.n_a
         self.n_values, self.n_context = weights.n_values, weights.n_context
-        self.penalty = weights.penalty
+        self.penalty, self.motif = weights.penalty, weights.motif
         # One tanh computes all four gates, because sigmoid(z) = (1 + tanh(z / 2)) / 2. So the columns are put in the
         # order i f o g, and those of the three sigmoids are halved in advance (exact in binary).
         order = np.concatenate([np.arange(2 * n_a), np.arange(3 * n_a, 4 * n_a), np.arange(2 * n_a, 3 * n_a)])

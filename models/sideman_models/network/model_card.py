@@ -26,6 +26,11 @@ def _network_and_music(bundle: Bundle, facts: Mapping[str, Any]) -> Iterator[str
         f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
         f" musical values ({'classic' if bundle.classic else 'modern'})."
         + (f" It reads {weights.n_context} context rows: {features}." if features else "")
+        + (
+            " It has learned how likely a motif is to come again, by the length of its run."
+            if weights.motif.any()
+            else ""
+        )
     )
     yield "## Training music"
     used, corpus = facts["trained_on"], facts["corpus"]

@@ -95,11 +95,13 @@ class ModelFormat(Struct, frozen=True):
     """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
     The JSON file states the format, which is `sideman` and the `kind`, its `version`, and the sha256 of the weights.
+    A model may have the arrays `optional`. One that has any is written with `version`, any other with version 1.
     """
 
     kind: str
     version: int
     file: str
+    optional: tuple[str, ...] = ()
 
     def write(
         self,
@@ -124,7 +126,8 @@ class ModelFormat(Struct, frozen=True):
                 archive.writestr(zipfile.ZipInfo(f"{array_name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
         weights = archive_bytes.getvalue()
         sha256 = hashlib.sha256(weights).hexdigest()
-        stated = {"format": f"sideman {self.kind}", "version": self.version, "weights_sha256": sha256}
+        version = self.version if set(self.optional) & set(arrays) else 1
+        stated = {"format": f"sideman {self.kind}", "version": version, "weights_sha256": sha256}
         text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
         # A byte of the command line that was not UTF-8 is written as an escape.
         stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
@@ -133,7 +136,9 @@ class ModelFormat(Struct, frozen=True):
     def read(
         self, folder: Path, names: Sequence[str], more: Callable[[dict[str, Any]], Sequence[str]] = lambda _: ()
     ) -> tuple[dict[str, Any], dict[str, Floats], str]:
-        """Return the description of a model, its arrays, which must be `names`, and its card, empty if it has none.
+        """Return the description of a model, its arrays, and its card, empty if it has none.
+
+        The arrays must be `names`; from version 2 on they may also be `optional`.
 
         `more` returns the names of further arrays that a model of this description must have.
 
@@ -148,29 +153,31 @@ class ModelFormat(Struct, frozen=True):
             raise BundleError(
                 f'{path}: format: not a {self.kind} of sideman (its format would be "sideman {self.kind}")'
             )
-        found = description.get("version")
-        if found != self.version:
+        found, known = description.get("version"), range(1, self.version + 1)
+        if not isinstance(found, int) or isinstance(found, bool) or found not in known:
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
-            raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
-        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), [*names, *more(description)])
+            versions = " and ".join(map(str, known))
+            raise BundleError(f"{path}: version: {found!r}, but this program reads {versions}{too_old}")
+        optional, names = self.optional if found > 1 else (), [*names, *more(description)]
+        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names, optional)
         return description, arrays, read_bytes(card, CARD.bytes).decode(errors="replace") if card.is_file() else ""
 
 
-def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
+def _read_arrays(path: Path, sha256: object, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Floats]:
     """Return the float32 arrays of an .npz file, whose content must have the hash `sha256` (hexadecimal).
 
-    Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names`, another
-    number type or a pickle.
+    Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names` and
+    perhaps `optional`, another number type or a pickle.
     """
     raw = read_bytes(path, WEIGHTS.bytes)
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise BundleError(f"{path}: its contents do not match weights_sha256")
 
     def check_names(found: set[str]) -> None:
-        missing, unknown = set(names) - found, found - set(names)
+        missing, unknown = set(names) - found, found - {*names, *optional}
         if missing or unknown:
             wrong = f"{min(missing)} is missing" if missing else f"{min(unknown)[:100]!r} is unknown"
-            raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
+            raise BundleError(f"{path}: {wrong}; it should hold {', '.join((*names, *optional))}")
 
     try:
         arrays = read_npz(raw, WEIGHTS.bytes, check_names)

@@ -23,7 +23,7 @@ from sideman_models.training.progress import Epoch
 from sideman_models.writing import make_folder, write_whole
 
 PlainJson = Mapping[str, Any]
-_VERSION = 1
+_VERSION = 2
 _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 

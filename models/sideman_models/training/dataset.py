@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sideman_models.errors import CorpusError
+from sideman_models.music.motifs import SYMBOL_COUNT, Runs
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.encoding import EncodedPiece, Indices
@@ -52,7 +53,8 @@ class Batch(NamedTuple):
     `inputs` (B, S) are the previous values, -1 at the start of a piece; `targets` (B, S) the values to predict;
     `context` (B, S, n_context) is True for active rows; `clash_rows` (B, S) are rows of `PieceEncoder.clash_table`.
     `keeps_state` (B, S) is False where a piece starts and the state is reset, `valid` (B, S) False after the end of a
-    lane, and `other_feel` (B, S) True throughout a piece of another feel.
+    lane, and `other_feel` (B, S) True throughout a piece of another feel. `motif_runs` (B, S, 2, SYMBOL_COUNT) are the
+    runs that each symbol would continue.
     """
 
     inputs: Indices
@@ -62,6 +64,7 @@ class Batch(NamedTuple):
     keeps_state: Flags
     valid: Flags
     other_feel: Flags
+    motif_runs: Runs
 
     def add_piece(self, lane: int, start: int, piece: EncodedPiece) -> None:
         """Write a piece into a lane from step `start`, which may be negative. What does not fit is left out."""
@@ -78,6 +81,8 @@ class Batch(NamedTuple):
         self.keeps_state[lane, start + second : start + last] = True
         self.valid[lane, steps] = True
         self.other_feel[lane, steps] = piece.other_feel
+        if piece.motif_runs is not None:
+            self.motif_runs[lane, steps] = piece.motif_runs[part]
 
 
 class BatchWindows:
@@ -115,7 +120,8 @@ class BatchWindows:
         inputs, targets, clash_rows = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         keeps_state, valid, other_feel = (np.zeros(shape, np.bool_) for _ in range(3))
         context = np.zeros((*shape, self._n_context), np.bool_)
-        batch = Batch(inputs, targets, context, clash_rows, keeps_state, valid, other_feel)
+        motif_runs = np.zeros((*shape, 2, SYMBOL_COUNT), np.uint8)
+        batch = Batch(inputs, targets, context, clash_rows, keeps_state, valid, other_feel, motif_runs)
         for row, lane in enumerate(chosen):
             starts = self._starts[lane]
             first = max(0, bisect_right(starts, start) - 1)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from sideman_models.music.motifs import MAX_RUN, NO_ROWS, SYMBOL_COUNT, motif_symbols
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.lstm import Floats, Weights
 from sideman_models.training.dataset import Batch
@@ -35,7 +36,8 @@ class FactoredParameters(NamedTuple):
 
     `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,), `out_parts`
     (n_parts, n_a), `out_bias` (n_parts,), `penalty` (). `foreign` (4 n_a,) is added to the bias throughout a piece of
-    another feel: it learns how such music differs, and folding leaves it out.
+    another feel: it learns how such music differs, and folding leaves it out. `motif` (2, MAX_RUN) is that of
+    `Weights`.
     """
 
     parts: Tensor
@@ -46,6 +48,7 @@ class FactoredParameters(NamedTuple):
     out_bias: Tensor
     penalty: Tensor
     foreign: Tensor
+    motif: Tensor
 
 
 _PARTS: tuple[Callable[[Value], object], ...] = (
@@ -70,6 +73,11 @@ def value_parts(vocabulary: Vocabulary) -> Floats:
     return np.concatenate(columns, axis=1)
 
 
+def value_symbols(vocabulary: Vocabulary) -> Floats:
+    """Return which values have each symbol of the memory of motifs: (SYMBOL_COUNT, n_values) of 0 and 1."""
+    return np.asarray(np.arange(SYMBOL_COUNT)[:, None] == motif_symbols(vocabulary), np.float32)
+
+
 def initial_factored_parameters(n_a: int, n_parts: int, n_context: int, seed: int) -> FactoredParameters:
     """Return parameters to start from; the same for the same `seed`.
 
@@ -92,6 +100,7 @@ def initial_factored_parameters(n_a: int, n_parts: int, n_context: int, seed: in
         out_bias=np.zeros(n_parts, np.float32),
         penalty=np.float32(2.0),
         foreign=np.zeros(4 * n_a, np.float32),
+        motif=NO_ROWS,
     )
 
 
@@ -99,11 +108,11 @@ def fold_parameters(parameters: FactoredParameters, parts: Floats) -> Weights:
     """Return the plain weights of `LSTM_cell` and `densor` that compute the same. `parts` is from `value_parts`."""
     p = FactoredParameters(*(np.asarray(array, np.float64) for array in parameters))
     kernel = np.concatenate([parts @ p.parts, p.context])
-    kernel, recurrent, bias, densor_kernel, densor_bias = (
+    kernel, recurrent, bias, densor_kernel, densor_bias, motif = (
         np.ascontiguousarray(array, np.float32)
-        for array in (kernel, p.recurrent, p.bias, (parts @ p.out_parts).T, parts @ p.out_bias)
+        for array in (kernel, p.recurrent, p.bias, (parts @ p.out_parts).T, parts @ p.out_bias, p.motif)
     )
-    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(np.float32(p.penalty)))
+    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(np.float32(p.penalty)), motif)
 
 
 def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParameters:
@@ -126,6 +135,7 @@ def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParamete
         out_bias=out_bias,
         penalty=np.float32(weights.penalty),
         foreign=np.zeros_like(weights.bias),
+        motif=weights.motif.copy(),
     )
 
 
@@ -147,13 +157,15 @@ def window_logits(
     parameters: FactoredParameters,
     parts: Tensor,
     clash_table: Tensor,
+    symbols: Tensor,
     batch: Batch,
     state: tuple[Tensor, Tensor],
     dropout: DropoutMasks | None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Run the network over a window: return logits (B, S, n_values) and the final state (a, c), each (B, n_a).
 
-    `parts` is from `value_parts`, `clash_table` (rows, n_values) of 0 and 1 from `PieceEncoder.clash_table`.
+    `parts` is from `value_parts`, `clash_table` (rows, n_values) of 0 and 1 from `PieceEncoder.clash_table`,
+    `symbols` (SYMBOL_COUNT, n_values) of 0 and 1 from `value_symbols`.
     """
     p = parameters
     rows = tf.pad(parts @ p.parts, [[0, 1], [0, 0]])  # (n_values + 1, 4 n_a): the last is 'no value'
@@ -178,7 +190,11 @@ def window_logits(
     if dropout is not None:
         hidden *= dropout.outputs
     logits = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
-    return logits - p.penalty * tf.gather(clash_table, batch.clash_rows), (a, c)
+    logits -= p.penalty * tf.gather(clash_table, batch.clash_rows)
+    lengths = np.arange(1, MAX_RUN + 1, dtype=np.uint8)  # runs of length 0 add nothing
+    runs = tf.cast(batch.motif_runs[..., None] == lengths, tf.float32)  # (B, S, 2, SYMBOL_COUNT, MAX_RUN)
+    by_symbol = tf.tensordot(runs, p.motif, [[2, 4], [0, 1]])
+    return logits + tf.tensordot(by_symbol, symbols, 1), (a, c)
 
 
 def total_bits(logits: Tensor, batch: Batch) -> Tensor:

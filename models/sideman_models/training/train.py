@@ -31,7 +31,12 @@ from sideman_models.training import checkpoint as checkpoints
 from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
-from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
+from sideman_models.training.factored_model import (
+    initial_factored_parameters,
+    unfold_weights,
+    value_parts,
+    value_symbols,
+)
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 from sideman_models.training.readouts import with_readouts
 from sideman_models.training.recipe import Recipe
@@ -214,7 +219,7 @@ class _TrainingData(Struct, frozen=True):
         encoder = PieceEncoder(vocabulary, context)
 
         def encode(pieces: Sequence[Piece]) -> list[EncodedPiece]:
-            read = [replace(piece, places=None, pitches=None) for piece in pieces] if job.values_only else pieces
+            read = [replace(piece, places=None) for piece in pieces] if job.values_only else pieces
             return [encoder.encode(piece) for piece in read]
 
         return cls(split, vocabulary, context, encoder, encode(split.training), encode(split.held_out))
@@ -227,8 +232,8 @@ class _TrainingData(Struct, frozen=True):
             digest.update(b"side")
             for piece in side:
                 digest.update(bytes([piece.other_feel]))
-                for array in (piece.indices, piece.context_rows, piece.clash_rows):
-                    digest.update(array.tobytes())
+                for array in (piece.indices, piece.context_rows, piece.clash_rows, piece.motif_runs):
+                    digest.update(b"" if array is None else array.tobytes())
         return digest.hexdigest()
 
 
@@ -262,7 +267,7 @@ def _make_trainer(job: TrainingJob, music: _TrainingData, strategy: Strategy) ->
     table = music.encoder.clash_table()
     if len(table) == 1:  # no value ever clashes, so no penalty can be learned
         start = start._replace(penalty=np.float32(0.0))
-    return Trainer(recipe, start, parts, table, strategy)
+    return Trainer(recipe, start, parts, table, value_symbols(music.vocabulary), strategy)
 
 
 def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) -> list[str]:

@@ -79,12 +79,19 @@ def clip_by_global_norm(gradients: Sequence[Tensor], max_norm: float) -> list[Te
 class Trainer:
     """Trains the parameters `start` on encoded pieces.
 
-    `parts` is from `factored_model.value_parts`, `clash_table` from `PieceEncoder.clash_table`. Raises `TrainingError`
+    `parts` is from `factored_model.value_parts`, `clash_table` from `PieceEncoder.clash_table`, `symbols` from
+    `factored_model.value_symbols`. Raises `TrainingError`
     if the lanes cannot be divided evenly among the machines.
     """
 
     def __init__(
-        self, recipe: Recipe, start: FactoredParameters, parts: Floats, clash_table: Flags, strategy: Strategy = None
+        self,
+        recipe: Recipe,
+        start: FactoredParameters,
+        parts: Floats,
+        clash_table: Flags,
+        symbols: Floats,
+        strategy: Strategy = None,
     ) -> None:
         self.recipe = recipe
         self.n_context = int(start.context.shape[0])
@@ -93,7 +100,7 @@ class Trainer:
         if recipe.lanes % self._replicas:
             raise TrainingError(f"{recipe.lanes} lanes cannot be divided evenly among {self._replicas} machines")
         self._parts = parts
-        self._clash_table = clash_table.astype(np.float32)
+        self._clash_table, self._symbols = clash_table.astype(np.float32), symbols
         with self._strategy.scope():
             zeros = [np.zeros_like(array) for array in start]
             self._parameters, self._average, first, second = (
@@ -219,7 +226,9 @@ class Trainer:
         with tf.GradientTape() as tape:
             tape.watch(parameters)
             masks = self._dropout_masks(iteration)
-            logits, state = window_logits(parameters, self._parts, self._clash_table, window, state, masks)
+            logits, state = window_logits(
+                parameters, self._parts, self._clash_table, self._symbols, window, state, masks
+            )
             bits = total_bits(logits, window)
             loss = bits * math.log(2.0) / values  # nats per value
         gradients = tape.gradient(loss, list(parameters), unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -233,7 +242,7 @@ class Trainer:
 
     def _compute_bits(self, window: Batch, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         average = FactoredParameters(*map(tf.convert_to_tensor, self._average))
-        logits, state = window_logits(average, self._parts, self._clash_table, window, state, None)
+        logits, state = window_logits(average, self._parts, self._clash_table, self._symbols, window, state, None)
         bits = total_bits(logits, window)
         return (bits if self._replicas == 1 else _all_reduce_sum(bits)), state
 

@@ -19,7 +19,7 @@ from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value
 from sideman_models.network.bundle import Bundle
-from support.fakes import RecordingNetwork, classic_bundle, modern_bundle, performance
+from support.fakes import RecordingNetwork, classic_bundle, modern_bundle, motif_bundle, performance
 from support.offline_network import offline_distribution, softmax
 
 phrases = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(40, 90)), min_size=1, max_size=12)
@@ -41,17 +41,17 @@ def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
 
 
 @settings(max_examples=60)
-@given(phrases)
-def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[int, int, int]]) -> None:
+@given(phrases, st.sampled_from([modern_bundle(), motif_bundle()]))
+def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[int, int, int]], bundle: Bundle) -> None:
     """Guards against: a solo that answers something else than what was played."""
     notes = line(phrase)
     tick = int(notes[-1].end) + 24
-    player = improviser(play__mode="off")
+    player = improviser(bundle, play__mode="off", play__motif=1.0)
     for note in notes:
         player.player_note_on(note.onset, note.pitch)
         player.player_note_off(note.end, note.pitch)
     _, logits = player.predict(tick)
-    assert softmax(logits) == pytest.approx(offline_distribution(modern_bundle(), notes, tick), abs=1e-6)
+    assert softmax(logits) == pytest.approx(offline_distribution(bundle, notes, tick), abs=1e-6)
 
 
 @given(st.integers(36, 96), st.integers(0, 47))
@@ -310,7 +310,7 @@ def test_draws_depend_only_on_seed_tick_and_purpose(seed: int, tick: int, purpos
     assert other.draw(tick, purpose) == drawn
 
 
-@pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()])
+@pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle(), motif_bundle()])
 def test_a_saved_state_is_restored(bundle: Bundle) -> None:
     """Guards against: a restart that forgets what was played together."""
     player, later = improviser(bundle), improviser(bundle)
@@ -325,10 +325,19 @@ def test_a_saved_state_is_restored(bundle: Bundle) -> None:
     assert logits.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("broken", [{"a": [1.0]}, {"c": [float("nan")] * 16}, {"last": "Q,1.000"}, {"pitch": 400}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"a": [1.0]},
+        {"c": [float("nan")] * 16},
+        {"last": "Q,1.000"},
+        {"pitch": 400},
+        *({"motifs": wrong} for wrong in ([1 << 20], "x", [0.5])),
+    ],
+)
 def test_a_state_that_does_not_fit_is_refused(broken: dict[str, Any]) -> None:
     """Guards against: a foreign or damaged state that is played."""
-    player = improviser()
+    player = improviser(motif_bundle())
     with pytest.raises((ValueError, KeyError)):
         player.restore_state({**player.export_state(0), **broken}, 0)
 
@@ -347,3 +356,35 @@ def test_masks_are_made_again_for_every_setting_that_they_are_made_from(bundle: 
     recorded: Any = Recorded()
     ValueMasks(bundle.vocabulary, recorded, smoothing_rules(recorded, classic=bundle.classic))
     assert {"range", "rate", "window", "leap"} <= read <= set(MASK_SETTINGS)
+
+
+def play_motif(player: Improviser, first_tick: int, pitches: list[int]) -> int:
+    """Let the player play eighths; returns the tick after them."""
+    for number, pitch in enumerate(pitches):
+        player.player_note_on(first_tick + 6 * number, pitch)
+    return first_tick + 6 * len(pitches)
+
+
+@pytest.mark.parametrize(("strength", "played"), [(0.0, 0), (1.0, 4)])
+def test_a_motif_of_the_players_is_taken_up(strength: float, played: int) -> None:
+    """Guards against: a player whose motif is forgotten, and a setting or a view without effect."""
+    player = improviser(motif_bundle(), play__motif=strength, play__temperature=0.0, play__rate="phrase")
+    start = play_motif(player, 0, [60, 62, 65, 64, 69])
+    after = play_motif(player, start, [60, 62, 65, 64])
+    choice = player.choose(after)
+    player.record_played(choice)
+    assert (choice.pitch == 69, choice.motif) == (bool(played), played)
+
+
+def test_no_memory_of_motifs_is_no_effect() -> None:
+    """Guards against: bundles of yesterday that play other notes, and a setting that is not off at 0."""
+    plain, off = improviser(modern_bundle()), improviser(motif_bundle(), play__motif=0.0)
+    for player in (plain, off):
+        play_motif(player, 0, [60, 62, 65, 64, 69, 60, 62, 65])
+    assert plain.predict(48)[1].tolist() == off.predict(48)[1].tolist()
+    assert plain.export_state(48)["motifs"] == []
+    twice, once = (improviser(motif_bundle(), play__motif=strength) for strength in (2.0, 1.0))
+    for player in (twice, once):
+        play_motif(player, 0, [60, 62, 65, 64, 69, 60, 62, 65])
+    base = plain.predict(48)[1]
+    np.testing.assert_allclose(twice.predict(48)[1] - base, 2.0 * (once.predict(48)[1] - base), atol=1e-5)

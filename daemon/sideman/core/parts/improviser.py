@@ -28,8 +28,9 @@ from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
 from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineMemory, LineValue, MelodicLine
+from sideman_models.music.motifs import MotifMemory, motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
-from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
+from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch, clip_interval
 from sideman_models.network.bundle import BundleInfo
 from sideman_models.network.lstm import LstmState, Network
 from sideman_models.network.readout import NoteFacts
@@ -91,7 +92,10 @@ _ChosenFrom = tuple[Logits, Callable[[Value], int | None]]
 
 
 class ImproviserMemory(Struct, frozen=True):
-    """The state of an improviser as plain data; `last` is the value to be fed next, in its written form."""
+    """The state of an improviser as plain data; `last` is the value to be fed next, in its written form.
+
+    `motifs` is from `MotifMemory.memory`.
+    """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     a: list[float]
@@ -101,6 +105,7 @@ class ImproviserMemory(Struct, frozen=True):
     repeats_in_a_row: int
     line: LineMemory
     touch: TouchMemory = TouchMemory()
+    motifs: list[int] = []
 
 
 class Improviser:
@@ -124,6 +129,10 @@ class Improviser:
         self._line = MelodicLine(changes, bars)
         self._last_value: int | None = None
         self._lookahead_state = LstmState.zero(network.n_a)
+        # A network that has learned nothing from motifs needs no memory of them.
+        self._motifs, self._lookahead_motifs = (MotifMemory() if network.motif.any() else None for _ in range(2))
+        self._lookahead_runs = MotifMemory(1).longest_runs(None)
+        self._motif_rows, self._symbols = padded_rows(network.motif), motif_symbols(bundle.vocabulary)
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
         self._chosen_from: _ChosenFrom | None = None
@@ -207,16 +216,23 @@ class Improviser:
         self._repeats_in_a_row = self._repeats_in_a_row + 1 if pitch == self._line.last_pitch else 1
 
     def _update_state(self, written: Iterable[LineValue]) -> None:
-        self._last_value = self._feed(written, self.state, self._last_value)
+        self._last_value = self._feed(written, self.state, self._motifs, self._last_value)
 
-    def _feed(self, written: Iterable[LineValue], state: LstmState, last: int | None) -> int | None:
-        """Feed written values to `state`; the last one is not fed yet: it is returned, and fed with the next step."""
+    def _feed(
+        self, written: Iterable[LineValue], state: LstmState, motifs: MotifMemory | None, last: int | None
+    ) -> int | None:
+        """Feed written values to `state` and `motifs`.
+
+        The last one is not fed to `state` yet: it is returned, and fed with the next step.
+        """
         for line_value in written:
             drawn = line_value.drawn_index if self.bundle.classic else None
             index = self._vocabulary.nearest_index(line_value.value) if drawn is None else drawn
             if index is not None:
                 self._step(line_value.place, state, last)
                 last = index
+                if motifs is not None:
+                    motifs.append(line_value.value, line_value.place.previous_pitch, heard=line_value.heard)
         return last
 
     def _step(self, place: Place, state: LstmState, last: int | None) -> npt.NDArray[np.float32]:
@@ -230,9 +246,18 @@ class Improviser:
         """Return the place of a value that begins at `tick`, and its logits (n_values,). Nothing is changed."""
         line = self._line.copy()
         self._lookahead_state.assign(self.state)
-        last = self._feed(line.finish_at(tick), self._lookahead_state, self._last_value)
+        motifs = self._lookahead_motifs
+        if motifs is not None and self._motifs is not None:
+            motifs.assign(self._motifs)
+        last = self._feed(line.finish_at(tick), self._lookahead_state, motifs, self._last_value)
         place = line.next_place()
-        return place, self._step(place, self._lookahead_state, last).astype(np.float64)
+        logits = self._step(place, self._lookahead_state, last).astype(np.float64)
+        if motifs is not None:
+            self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
+            if strength := self.settings.motif:
+                by_symbol = strength * symbol_logits(self._motif_rows, self._lookahead_runs)
+                logits += by_symbol.take(self._symbols)
+        return place, logits
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED, bpm: float = 120.0) -> Choice:
         """Choose the value that begins at `tick`, within `constraints`, at the tempo `bpm`. Nothing is changed."""
@@ -266,7 +291,8 @@ class Improviser:
             length = value.ticks
             if self.bundle.classic:  # the smoothing rules may change the length
                 length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
-        return Choice(tick, length, index, value, pitch, touched.velocity, touched.delay, touched.loudness)
+        yours = self._yours(value, pitch, previous)
+        return Choice(tick, length, index, value, pitch, touched.velocity, touched.delay, touched.loudness, yours)
 
     def options(self, count: int) -> tuple[tuple[Value, int | None, float], ...]:
         """Return the likeliest values of the last choice, each with the pitch that it would get and its probability.
@@ -279,6 +305,13 @@ class Improviser:
         likeliest = [int(index) for index in np.argsort(-weights, kind="stable")[:count] if weights[index] > 0]
         values, total = self._vocabulary.values, weights.sum()
         return tuple((values[index], pitch_of(values[index]), float(weights[index] / total)) for index in likeliest)
+
+    def _yours(self, value: Value, pitch: int | None, previous: int | None) -> int:
+        """Return how many of the player's notes and rests a note that is chosen now repeats in a row, 0 if too few."""
+        if pitch is None or self._lookahead_motifs is None:
+            return 0
+        interval = value.interval if value.interval is None or previous is None else clip_interval(pitch - previous)
+        return self._lookahead_motifs.continues_yours(Value(value.kind, value.ticks, interval), self._lookahead_runs)
 
     @property
     def _must_not_repeat(self) -> bool:
@@ -350,23 +383,30 @@ class Improviser:
             self._repeats_in_a_row,
             self._line.memory(),
             self.touch.memory,
+            [] if self._motifs is None else self._motifs.memory(),
         )
 
     def recall(self, memory: ImproviserMemory) -> None:
         """Continue from `memory`, which is of the same bundle. Raises `ValueError`, `KeyError` or ChordError."""
         pitch, position = memory.line.finished_pitch, memory.line.position
-        self.restore_state({"a": memory.a, "c": memory.c, "last": memory.last, "pitch": pitch}, position)
+        self.restore_state(
+            {"a": memory.a, "c": memory.c, "last": memory.last, "pitch": pitch, "motifs": memory.motifs}, position
+        )
         self._rests_in_a_row, self._repeats_in_a_row = memory.rests_in_a_row, memory.repeats_in_a_row
         self._line.recall(memory.line)
         self.touch.memory = memory.touch
 
     def export_state(self, tick: float) -> dict[str, Any]:
-        """Return the state at `tick` in plain types: (a, c), the value to be fed next, and the pitch before."""
-        line, state = self._line.copy(), self.state.copy()
-        last = self._feed(line.finish(tick), state, self._last_value)
+        """Return the state at `tick` in plain types: (a, c), the value to be fed next, the pitch before, the motifs."""
+        line, state, motifs = self._line.copy(), self.state.copy(), self._lookahead_motifs
+        if motifs is not None and self._motifs is not None:
+            motifs.assign(self._motifs)
+        last = self._feed(line.finish(tick), state, motifs, self._last_value)
         text = None if last is None else self._vocabulary.values[last].text
-        numbers = {"a": state.a.tolist(), "c": state.c.tolist(), "touch": msgspec.to_builtins(self.touch.memory)}
-        return {**numbers, "last": text, "pitch": line.finished_pitch}
+        return {
+            "a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.finished_pitch,
+            "motifs": [] if motifs is None else motifs.memory(), "touch": msgspec.to_builtins(self.touch.memory),
+        }  # fmt: skip
 
     def restore_state(self, saved: Mapping[str, Any], tick: int) -> None:
         """Continue at `tick` from a state that `export_state` returned for the same bundle, as if no time had passed.
@@ -386,6 +426,11 @@ class Improviser:
             touch = msgspec.convert(saved.get("touch", {}), TouchMemory)
         except msgspec.ValidationError as error:
             raise ValueError(f"the touch does not fit: {error}") from error
+        motifs = saved.get("motifs", [])  # states of earlier versions have none
+        if not isinstance(motifs, list) or not all(isinstance(code, int) for code in motifs):
+            raise ValueError("the motifs are not a list of whole numbers")
+        if self._motifs is not None:
+            self._motifs.recall(motifs)
         self.state.assign(LstmState(a, c))
         self.touch.memory = touch
         self._last_value, self._line.finished_pitch, self._line.position = last, pitch, tick

@@ -29,6 +29,8 @@ from sideman_models.music.smoothing import (
 )
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
+MOST_REPEATS = 8
+"""The limit of repeats at rate phrase: a note that is repeated for bars is a copy of a solo where one was."""
 MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
 """The settings from which the masks and the smoothing rules are made."""
 
@@ -43,11 +45,15 @@ _GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths
 def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
     """Return the rules of `settings`; a rule set to `auto` is that of a classic or of any other bundle.
 
-    By itself a bundle that is not classic keeps only the gap between onsets: it has learned the rest from its corpus.
+    By itself a bundle that is not classic keeps at rate phrase only the gap between onsets, and a loose limit of
+    repeats: it has learned the rest from its corpus. At the other rates its durations are not those that it learned
+    with, so the limit is that of a classic one.
     """
-    given = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
-    automatic = ORIGINAL_RULES if classic else SmoothingRules(apart=MIN_ONSET_GAP_BEATS)
-    return replace(automatic, repetition=settings.repetition, **given)
+    names = "settle", "leap", "apart", "repetition"
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    repetition = MOST_REPEATS if settings.rate == "phrase" else ORIGINAL_RULES.repetition
+    automatic = ORIGINAL_RULES if classic else SmoothingRules(repetition=repetition, apart=MIN_ONSET_GAP_BEATS)
+    return replace(automatic, **given)
 
 
 class ValueMasks:

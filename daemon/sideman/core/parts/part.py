@@ -22,7 +22,8 @@ CLOCK_RANK, ONSET_RANK = 1, 3
 class PlayedNote(Struct, frozen=True):
     """A note that a part starts on `beat` and that ends on the beat `end`.
 
-    `tick` is its written onset; a note of the solo has the `value` that the network chose.
+    `tick` is its written onset; a note of the solo has the `value` that the network chose, and
+    its `motif`: see `Choice`.
     The solo plays one note at a time: its last note ends here if it still sounds.
     """
 
@@ -32,6 +33,7 @@ class PlayedNote(Struct, frozen=True):
     voice: Voice
     tick: int
     value: Value | None = None
+    motif: int = 0
 
 
 class PlannedRest(Struct, frozen=True):

@@ -225,7 +225,7 @@ class Soloist(Part):
                 next_onset += beat - self._timeline.swung_beat(choice.tick)
             sounding = self._improviser.sounding_ticks(choice.length)
             end = min(beat + (next_onset - beat) * sounding / choice.length, end)
-        return PlayedNote(note, beat, end, "solo", choice.tick, choice.value)
+        return PlayedNote(note, beat, end, "solo", choice.tick, choice.value, choice.motif)
 
     def sent(self) -> None:
         """What `play` returned has been sent: now is the time for the network's step, which takes longest."""

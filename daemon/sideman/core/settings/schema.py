@@ -356,8 +356,17 @@ class PlaySettings(Struct, frozen=True):
         "How much the melodic line counts in the choice of the next interval: 1 as the network learned it, 0 not at "
         "all, higher prefers the more likely intervals.",
     )
-    repetition: int = _setting(
-        2, integer_type(0, 16), "How many times in a row the same pitch may come; 0 means no limit."
+    motif: float = _setting(
+        1.5,
+        number_type(0, 3),
+        "How much the solo takes up motifs that you or sideman have played before: 1 as the network learned it, 0 not "
+        "at all, higher repeats and develops them more. At 1.5 it repeats itself about as often as soloists do.",
+    )
+    repetition: int | None = _setting(
+        None,
+        optional_type("auto", integer_type(0, 16)),
+        "How many times in a row the same pitch may come; 0 means no limit. auto: 8 at rate phrase, where the "
+        "network has learned how often a pitch comes again, 2 at the other rates and for a classic bundle.",
     )
     leap: int | None = _setting(
         None,

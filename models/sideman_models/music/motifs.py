@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory of motifs: what has been played and heard in a piece, and what would continue it.
+
+Soloists repeat and develop what was played before. The memory holds the notes and rests of a line, own and heard, in
+the order in which they sounded, each as one symbol: its interval, or that it opens a phrase, or that it is a rest.
+Durations and chords do not count, so a motif is known again at another place and over another chord.
+
+A *run* is a number of symbols in a row. For each earlier place the memory knows how long a run before it equals the
+latest symbols. What came at such a place would continue an earlier run. `longest_runs` says by symbol how long the
+longest run is that this symbol would continue, once at any pitch and once among the places that were struck from the
+pitch that is also the last one now. A network has a number for each length, and adds it to the logits of all values
+with that symbol: see `motif_logits`.
+
+    line     +2 +2 -4 R  +2 +2 ?      after +2 +2 came -4: the run has two symbols, so -4 has the number of length 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.music.values import MAX_INTERVAL, REST_KIND, VALUE_KINDS, Value, Vocabulary, interval_bounds
+
+MAX_RUN = 6
+"""Longer runs count as this long."""
+MEMORY_LIMIT = 4096
+"""How many notes and rests are remembered: the latest."""
+_INTERVALS = 2 * MAX_INTERVAL + 1
+_PHRASE_START, _REST = _INTERVALS, _INTERVALS + 1
+SYMBOL_COUNT = _INTERVALS + 2
+_NO_PITCH = 128
+_SYMBOL_CODES, _PITCH_CODES = 32, 256
+_CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
+_FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
+"""The longest possible run before each of the first places."""
+YOUR_RUN = 4
+"""A run of the player's that is played again counts as theirs from this many symbols on."""
+
+Runs = npt.NDArray[np.uint8]
+"""(2, SYMBOL_COUNT): the longest run that each symbol continues, at any pitch and from the same pitch; 0 for none."""
+Rows = npt.NDArray[np.float32]
+"""(2, MAX_RUN): what runs of length 1 to `MAX_RUN` add to a logit, at any pitch, and in addition at the same pitch."""
+NO_ROWS: Rows = np.zeros((2, MAX_RUN), np.float32)
+
+
+def motif_symbol(value: Value) -> int:
+    """Return the symbol of a value, 0 to SYMBOL_COUNT - 1."""
+    if value.kind == VALUE_KINDS[REST_KIND]:
+        return _REST
+    if value.interval is None:
+        return _PHRASE_START
+    return max(0, min(_INTERVALS - 1, sum(interval_bounds(value.interval)) // 2 + MAX_INTERVAL))
+
+
+def motif_symbols(vocabulary: Vocabulary) -> npt.NDArray[np.intp]:
+    """Return the symbol of each value (n_values,)."""
+    return np.array([motif_symbol(value) for value in vocabulary.values], np.intp)
+
+
+def padded_rows(rows: Rows) -> npt.NDArray[np.float32]:
+    """Return `rows` with a column of zeros in front, for runs of length 0: see `symbol_logits`."""
+    return np.pad(rows, ((0, 0), (1, 0)))
+
+
+def symbol_logits(padded: npt.NDArray[np.float32], runs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return what is added to the logit of each symbol (..., SYMBOL_COUNT) after `runs`; `padded`: `padded_rows`."""
+    by_row: npt.NDArray[np.float32] = padded[0].take(runs[..., 0, :])
+    by_row += padded[1].take(runs[..., 1, :])
+    return by_row
+
+
+class MotifMemory:
+    """The latest `limit` notes and rests of a line, and how long a run before each equals the latest ones."""
+
+    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
+        self._table = np.zeros((5, limit), np.uint8)
+        self._symbols, self._pitches, self._heard, self._theirs, self._runs = self._table
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def assign(self, other: MotifMemory) -> None:
+        """Copy the content of `other`, which has the same limit, into this memory."""
+        count = self._count = other._count
+        self._table[:, :count] = other._table[:, :count]
+
+    def append(self, value: Value, from_pitch: int | None, *, heard: bool = False) -> None:
+        """Remember a value that has sounded after the pitch `from_pitch`; `heard`: the player played it."""
+        self._append(motif_symbol(value), _NO_PITCH if from_pitch is None else from_pitch, heard)
+
+    def _append(self, symbol: int, pitch: int, heard: bool) -> None:
+        count, runs, limit = self._count, self._runs, len(self._runs)
+        # A run goes on wherever the symbol came before.
+        continued = self._symbols[:count] == symbol
+        lengths = runs[:count] + continued
+        np.minimum(lengths, np.uint8(MAX_RUN), out=lengths)
+        lengths *= continued
+        if count < limit:
+            runs[1 : count + 1], runs[0] = lengths, 0
+            self._count = count + 1
+        else:  # the oldest is forgotten; no run reaches back to it
+            self._table[:4, :-1] = self._table[:4, 1:]
+            runs[:] = lengths
+            np.minimum(self._table[3:, :MAX_RUN], _FIRST_RUNS[:limit], out=self._table[3:, :MAX_RUN])
+            count -= 1
+        theirs = 0  # how many notes and rests in a row before this one are the player's
+        if count and (self._heard[count - 1] or self._symbols[count - 1] == _REST):
+            theirs = min(MAX_RUN, int(self._theirs[count - 1]) + 1)
+        self._table[:4, count] = symbol, pitch, heard, theirs
+
+    def longest_runs(self, pitch: int | None) -> Runs:
+        """Return the longest run that each symbol would continue now; `pitch` is the last pitch."""
+        places = (self._runs[: self._count] != 0).nonzero()[0]
+        if not places.size:
+            return np.zeros((2, SYMBOL_COUNT), np.uint8)
+        symbols = self._symbols[places].astype(np.intp)
+        if pitch is not None:
+            symbols += SYMBOL_COUNT * (self._pitches[places] == pitch)
+        cells = np.zeros(2 * SYMBOL_COUNT, np.uint8)  # first for other pitches, then for the same
+        np.maximum.at(cells, symbols, self._runs[places])
+        longest: Runs = cells.reshape(2, SYMBOL_COUNT)
+        np.maximum(longest[0], longest[1], out=longest[0])
+        return longest
+
+    def continues_yours(self, value: Value, runs: Runs) -> int:
+        """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`.
+
+        `runs` is what `longest_runs` has returned.
+        """
+        symbol = motif_symbol(value)
+        if symbol == _REST or runs[0, symbol] < YOUR_RUN - 1:
+            return 0
+        _, _, heard, theirs, before = self._table[:, : self._count]
+        lengths = np.minimum(before, theirs)
+        lengths *= heard
+        lengths *= self._symbols[: self._count] == symbol
+        longest = int(lengths.max(initial=0)) + 1
+        return longest if longest >= YOUR_RUN else 0
+
+    def memory(self) -> list[int]:
+        """Return the content as plain data: one number for each note or rest."""
+        symbols, pitches, heard = self._table[:3, : self._count].astype(np.int64)
+        return list(((heard * _PITCH_CODES + pitches) * _SYMBOL_CODES + symbols).tolist())
+
+    def recall(self, codes: Iterable[int]) -> None:
+        """Continue from what `memory` returned; only the latest `limit` are kept. Raises `ValueError`."""
+        self._count = 0
+        for code in list(codes)[-len(self._symbols) :]:
+            rest, symbol = divmod(code, _SYMBOL_CODES)
+            heard, pitch = divmod(rest, _PITCH_CODES)
+            if not 0 <= code < _CODE_LIMIT or symbol >= SYMBOL_COUNT or pitch > _NO_PITCH:
+                raise ValueError(f"{code} is not a note or a rest of the memory of motifs")
+            self._append(symbol, pitch, bool(heard))
