@@ -41,6 +41,7 @@ WRITTEN = {
     "Halt": "",
     "Again": "",
     "Tap": "",
+    "NextSong": "",
     "Learn": "target",
     "ClockRounds": "period_s",
     "Setup": "port has_clock was_lost",

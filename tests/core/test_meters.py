@@ -166,7 +166,9 @@ def test_whatever_is_played_keeps_to_the_bars(
     chart: Chart, rate: str, mode: str, style: str, turn: int, heard: list[float]
 ) -> None:
     """Guards against: voices that drift apart at a change of meter, or a hanging note."""
-    played = engine(chart, play__rate=rate, play__mode=mode, play__comp=style, play__trade_bars=turn)
+    played = engine(
+        chart, play__rate=rate, play__mode=mode, play__comp=style, play__trade_bars=turn, play__anticipation=0
+    )
     recorder, bars = play_on_fake_clock(played, 100.0, some_notes(heard))
     assert reported_bars(recorder) == expected_bars(chart, range(BARS))
     assert [bar.number for bar in bars] == list(range(1, BARS + 1))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.written import WrittenChart
-from sideman.core.events import Command, InputReceived, MidiEvent
+from sideman.core.events import BarPlayed, Command, InputReceived, MidiEvent
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
 from sideman.core.settings.voices import VOICES, voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -95,6 +95,9 @@ def test_everything_received_comes_back(kind: Any) -> None:
 @given(anything_of(RecordedReport))
 def test_every_report_comes_back_exactly(report: Any) -> None:
     """Guards against a take that is played again at other seconds than it was."""
+    if isinstance(report, BarPlayed):  # a journal holds what came of delay and loudness: beats and velocities
+        choices = tuple(msgspec.structs.replace(each, delay=0.0, loudness=0.0) for each in report.choices)
+        report = msgspec.structs.replace(report, choices=choices)
     line = encode_report(report)
     assert line.count(b"\n") == 1
     assert decode_report(line) == report
@@ -104,7 +107,8 @@ def test_every_report_comes_back_exactly(report: Any) -> None:
 @given(charts(), st.integers(-11, 11))
 def test_a_chart_comes_back_as_it_was_written(chart: Chart, semitones: int) -> None:
     """Guards against chords of a take that are spelled in another way, or are others."""
-    moved = chart.transposed(semitones)
+    info = msgspec.structs.replace(chart.info, warnings=())  # said when the chart was read
+    moved = msgspec.structs.replace(chart, info=info).transposed(semitones)
     again = msgspec.json.decode(msgspec.json.encode(WrittenChart.of(moved)), type=WrittenChart).chart()
     assert again == moved
     assert again.info == moved.info

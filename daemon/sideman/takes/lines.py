@@ -96,7 +96,13 @@ def decode_report(line: bytes) -> RecordedReport:
             case _BarPlayedLine(number, texts, lines):
                 choices = tuple(
                     events.Choice(
-                        one.tick, one.length, one.index, parse_value(one.value), one.pitch, one.velocity, one.motif
+                        one.tick,
+                        one.length,
+                        one.index,
+                        parse_value(one.value),
+                        one.pitch,
+                        one.velocity,
+                        motif=one.motif,
                     )
                     for one in lines
                 )
