@@ -328,7 +328,8 @@ def fit_motif_rows(data: NgramData, shares: Reals, symbols: npt.NDArray[np.intp]
     keeps a length that never occurs at 0.
     """
     lengths = np.arange(1, MAX_RUN + 1)
-    features = (data.motif_runs.transpose(0, 2, 1)[..., None] == lengths).reshape(*shares.shape, -1).astype(np.float32)
+    reached = data.motif_runs.transpose(0, 2, 1)[..., None] == lengths
+    features = reached.reshape(*shares.shape, 2 * MAX_RUN).astype(np.float32)
     target = features[np.arange(len(shares)), symbols[data.targets]].sum(0, dtype=np.float64)
     weights = np.zeros(2 * MAX_RUN)
     for _ in range(_NEWTON_STEPS):

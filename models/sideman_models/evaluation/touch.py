@@ -22,7 +22,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork
-from sideman_models.network.readout import NoteFacts, note_facts, ruled_accent
+from sideman_models.network.readout import N_FACTS, NoteFacts, note_facts, ruled_accent
 
 MAX_LOUDNESS_DB = 15.0
 _MIN_OFF_BEATS = 8  # with fewer, a solo has no swing of its own
@@ -56,7 +56,7 @@ def played_notes(bundle: Bundle, pieces: Sequence[Piece]) -> PlayedNotes:
             rows.append((*row, number))
     table = np.array(rows, np.float64).reshape(len(rows), 4)
     touch, placement, accent = table[:, :3].astype(np.float32).T
-    stacked = np.array(inputs, np.float32).reshape(len(rows), -1)
+    stacked = np.array(inputs, np.float32).reshape(len(rows), bundle.weights.n_a + N_FACTS)
     return PlayedNotes(stacked, touch, placement, accent, table[:, 3].astype(np.int64))
 
 

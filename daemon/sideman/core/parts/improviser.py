@@ -366,7 +366,7 @@ class Improviser:
         return weights
 
     def _touched(self, tick: int, note: NoteFacts) -> Touched:
-        return self.touch.touch(
+        return self.touch.choose(
             self.settings, self._lookahead_state.a, note, self.random_source.draw(tick, _VELOCITY_DRAW)
         )
 

@@ -75,7 +75,7 @@ class Touch:
         on_beat = tick_in_bar % TICKS_PER_QUARTER == 0
         return 0.0 if self._placement is None or not settings.placement or on_beat else EARLY_S
 
-    def touch(self, settings: PlaySettings, a: Floats, note: NoteFacts, drawn: float) -> Touched:
+    def choose(self, settings: PlaySettings, a: Floats, note: NoteFacts, drawn: float) -> Touched:
         """Return how `note` is played, chosen from the state `a`; `drawn` (0 to 1) is for what is left to chance.
 
         The `last_loudness` of `note` is filled in here.
