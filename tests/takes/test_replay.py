@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman.core.actions import Panic, PlayVariation, Start, Stop
+from sideman.core.actions import Faster, Panic, PlayVariation, Slower, Start, Stop
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
@@ -26,6 +26,7 @@ from sideman.core.events import (
     Command,
     ControlChange,
     EventSent,
+    JumpToBar,
     LearnBinding,
     LinkState,
     MidiEvent,
@@ -63,8 +64,12 @@ arriving = st.one_of(
     st.builds(ChangeSettings, st.sampled_from([
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
+        (("practice.loop", "2"), ("practice.count_in", 1)), (("practice.loop", None),),
+        (("practice.transpose", "fourths"), ("practice.tempo", 30.0)),
     ])),
+    st.builds(JumpToBar, st.integers(0, 3)),
     st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
+    st.sampled_from([Slower(), Faster()]),
     st.sampled_from([Panic(), Start(), Stop(), PlayVariation(), SendSetup(), SendSetup("midi.output: B", True, True)]),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(

@@ -14,6 +14,7 @@ from sideman.commands.common import add_options, add_settings_options, load_sett
 from sideman.config.resources import config_path
 from sideman.config.sources import load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman.core.practice import check_loop
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.exit_status import exit_status_and_message
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
+    check_loop(settings, chart)
     source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))

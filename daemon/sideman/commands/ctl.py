@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 from sideman.config.resources import config_path, expand_user
 from sideman.control.client import ControlClient, RequestRefused, connect
 from sideman.control.codec import decode_message
-from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_summary
+from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_fields, request_summary
 from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman_models.text import printable
@@ -46,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["mode"].add_argument("mode", metavar="MODE", help="a mode that play.mode allows, such as trade")
     parsers["mode"].add_argument("--now", action="store_true", help="at once, instead of from the next bar on")
     parsers["mute"].add_argument("on", choices=("on", "off"), nargs="?")
-    parsers["preset"].add_argument("preset", metavar="PRESET")
+    parsers["preset"].add_argument("named", metavar="PRESET")
+    parsers["jump"].add_argument("named", metavar="PLACE", help="a section, such as B, or the number of a bar")
+    loop = "bars such as 5-8, a section, or off; without it, the section that is played, or the end of the loop"
+    parsers["loop"].add_argument("named", metavar="BARS", nargs="?", help=loop)
     parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or an action")
     parsers["learn"].add_argument("--write", action="store_true", help="write it into the configuration file as well")
 
@@ -149,8 +152,8 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
             given = {"on": args.on == "on"}
-        case "preset":
-            given = {"name": args.preset}
+        case "preset" | "jump" | "loop":
+            given = {request_fields(REQUESTS[args.verb])[0]: args.named}
         case "learn":
             given = {"key" if "." in args.target else "action": args.target, "write": args.write}
     return given
@@ -168,6 +171,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "mode": f"{answer['mode']}, {answer.get('waiting') or answer['doing']}",
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
         "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
+        "practice": answer.get("practice", ""),
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
         "ports": answer["ports"],
@@ -207,6 +211,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "set": _format_changes,
     "preset": _format_changes,
     "reload": _format_changes,
+    "loop": _format_changes,
+    "jump": lambda answer: f"bar {answer['bar']} from the next bar line on",
     "mode": lambda answer: f"mode {answer['mode']}",
     "keep": lambda answer: printable(answer["take"]),
     "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",

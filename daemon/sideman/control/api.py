@@ -35,9 +35,11 @@ from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.readings import Pending, Steps, plain_error, read_here
 from sideman.core import events
 from sideman.core.actions import ACTIONS
-from sideman.core.chart.chart import Chart
+from sideman.core.chart.chart import Chart, ChartError
+from sideman.core.chart.places import find_place, section_at
 from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
+from sideman.core.practice import check_loop
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
@@ -106,6 +108,8 @@ class ControlApi(Struct, dict=True):
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
+            protocol.JumpRequest: self._jump,
+            protocol.LoopRequest: self._loop,
             protocol.KeepRequest: lambda _: protocol.KeepResult(self.keep_take()),
             protocol.ClockRequest: lambda _: protocol.ClockResult(CLOCK_NAME, self.now()),
             protocol.PortsRequest: lambda _: self.list_ports(),
@@ -255,6 +259,7 @@ class ControlApi(Struct, dict=True):
             played=snapshot.played_notes,
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
             waiting=snapshot.waiting,
+            practice=snapshot.practice,
         )
 
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
@@ -262,6 +267,27 @@ class ControlApi(Struct, dict=True):
         self._mode_before_mute, self._requested_mode = None, mode
         self.put(events.SetMode(mode, request.now))
         return protocol.ModeResult(mode)
+
+    def _jump(self, request: protocol.JumpRequest) -> protocol.JumpResult:
+        chart = self.settings_api.chart
+        try:
+            bar = find_place(chart, str(request.to)).first
+        except ChartError as error:
+            raise ConfigError(f"jump: {error}") from None
+        if (loop := self.settings.practice.loop) is not None:
+            place = find_place(chart, loop)
+            if not place.first <= bar < place.end:
+                self.settings_api.set("practice.loop", None)
+        self.put(events.JumpToBar(bar))
+        return protocol.JumpResult(bar + 1)
+
+    def _loop(self, request: protocol.LoopRequest) -> object:
+        bars = request.bars
+        if bars is None and self.settings.practice.loop is None:
+            snapshot, chart = self.snapshot(), self.settings_api.chart
+            bar = beat_event(snapshot, snapshot.beats_since(self.now())).form_bar - 1
+            bars = section_at(chart, bar % len(chart.bars)).text
+        return self.settings_api.set("practice.loop", None if bars == "off" else bars)
 
     def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
         mute = self._mode_before_mute is None if request.on is None else request.on
@@ -467,7 +493,13 @@ class SettingsApi(Struct):
         return protocol.AppliedLayer(changed, list(changes.restart_keys), _warnings_of(chart))
 
     def _apply_values(self, values: Mapping[str, object], chart: Chart | None = None) -> None:
-        """Apply values of live keys, and the chart that they lead to."""
+        """Apply values of live keys, and the chart that they lead to. A loop that this chart does not have ends."""
+        try:
+            check_loop(with_values(self.settings, values.items()), self.chart if chart is None else chart)
+        except ChartError:
+            if "practice.loop" in values:
+                raise
+            values = {**values, "practice.loop": None}
         if chart is not None and chart != self.chart:
             for warning in chart.info.warnings:
                 _log.warning("%s", warning)

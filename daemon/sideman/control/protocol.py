@@ -102,6 +102,7 @@ class Status(DaemonInfo, frozen=True):
     played: Count
     settings: SettingValues
     waiting: str = ""
+    practice: str = ""
 
 
 # -- the results of requests
@@ -143,6 +144,12 @@ class MuteResult(Struct, frozen=True):
     """Whether the daemon is muted."""
 
     mute: bool
+
+
+class JumpResult(Struct, frozen=True):
+    """The bar to which the music jumps, counted from 1 in the chart."""
+
+    bar: BarNumber
 
 
 class LearnResult(Struct, frozen=True):
@@ -263,6 +270,29 @@ class PresetRequest(Request, frozen=True, tag="preset"):
     results = (AppliedLayer,)
 
     name: str
+
+
+class JumpRequest(Request, frozen=True, tag="jump"):
+    """Go on at a section or a bar of the chart, at the next bar line.
+
+    `to` is the name of a section or the number of a bar, from 1. A place outside the loop ends the loop.
+    """
+
+    results = (JumpResult,)
+
+    to: str | int
+
+
+class LoopRequest(Request, frozen=True, tag="loop"):
+    """Repeat the section that sounds, or end the loop; NAME is a section, a bar or bars such as 5-8.
+
+    It sets `practice.loop`, from the next bar line on. `bars` are bars such as `5-8`, the number of a bar or the name
+    of a section; `off` ends the loop. In a chart without sections, four bars count as one.
+    """
+
+    results = (ChangedValues,)
+
+    bars: str | int | None = None
 
 
 class KeepRequest(Request, frozen=True, tag="keep"):
@@ -448,6 +478,7 @@ class StatusEvent(_Event, Status, frozen=True, tag="status"):
     from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
     the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
     `waiting` says what the music waits for before it begins, as in `armed: waits for start`; then it is empty.
+    `practice` says what practice brings next, as in `bars 5-8 again, then in Bb`.
     """
 
 

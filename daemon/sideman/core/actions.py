@@ -42,7 +42,15 @@ class PlayVariation(_Command, frozen=True, tag="Again"):
     """Play the last phrase again, varied: its rhythm and contour with other notes."""
 
 
-ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation
+class Slower(_Command, frozen=True, tag="Slower"):
+    """Play slower from the next bar line on."""
+
+
+class Faster(_Command, frozen=True, tag="Faster"):
+    """Play faster from the next bar line on."""
+
+
+ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation | Slower | Faster
 """The commands of actions."""
 
 
@@ -82,6 +90,14 @@ ACTIONS = {
         ),
         Action("tap", "tap the tempo", TapTempo(), key="t"),
         Action("again", "play the last phrase again, varied", PlayVariation(), key="a"),
+        Action("slower", "play at nine tenths of the tempo from the next bar line on", Slower()),
+        Action("faster", "play faster from the next bar line on; it takes back one slower", Faster()),
+        Action("jump", "go to a section or a bar of the chart at the next bar line", argument="required"),
+        Action(
+            "loop",
+            "repeat the section that sounds, or end the loop; NAME is a section, a bar or bars such as 5-8",
+            argument="optional",
+        ),
         Action("keep", "save the last minutes as a take"),
         Action("preset", "use the settings of the preset NAME", argument="required"),
     )

@@ -22,7 +22,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
+from sideman.core.actions import Faster, Panic, PlayVariation, Slower, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartsMemory, ChartTimeline
 from sideman.core.events import (
@@ -42,9 +42,10 @@ from sideman.core.parts.accompaniment import Accompaniment, AccompanimentMemory
 from sideman.core.parts.count_in import CountIn
 from sideman.core.parts.improviser import Improviser, ImproviserMemory
 from sideman.core.parts.midi_clock_out import MidiClockOut
-from sideman.core.parts.part import Part, PlayedNote
+from sideman.core.parts.part import ONSET_RANK, Part, PlayedNote
 from sideman.core.parts.soloist import Soloist, SoloistMemory
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
+from sideman.core.practice import Coming, Practice, PracticeMemory
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import voice_sounds
@@ -63,10 +64,12 @@ MAX_OPTIONS = 8
 """How many values are reported of those that the soloist could choose."""
 LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What the controller `midi.lamp` is sent for each state."""
+LAMP_BEFORE_NEWS: dict[PlayState, int] = {**LAMP, "listening": 80, "playing": 111}
+"""The same in a bar after which practice brings something else than the next bar."""
 
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
-ChangeName = Literal["mode", "chart"]
+ChangeName = Literal["mode", "chart", "practice"]
 """What can change on a bar line."""
 _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
@@ -100,6 +103,7 @@ class EngineMemory(Struct, frozen=True):
     turns: TurnsMemory
     soloist: SoloistMemory
     accompaniment: AccompanimentMemory
+    practice: PracticeMemory = PracticeMemory()
 
 
 class Engine:
@@ -117,6 +121,7 @@ class Engine:
         self.ledger = Ledger(live.midi.channel)
         self._mapping = MidiMapping()
         self._taps = TapTempoEstimator()
+        self._practice = Practice(self.timeline)
         self._turns = TurnPlan(live, chart)
         self._soloist = Soloist(self.timeline, improviser, self._turns)
         self._accompaniment = Accompaniment(self.timeline, improviser)
@@ -129,6 +134,7 @@ class Engine:
             if self.transport.rolling:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
+        self._lamp_value = LAMP["idle"]  # what the lamp was sent last
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
@@ -210,6 +216,7 @@ class Engine:
             echoes=self.listening.echo_filter.echoes,
             played_notes=self._soloist.played_notes,
             settings=self.settings,
+            practice=self._practice.text(self.live.midi.transpose),
         )
 
     def plan(self) -> tuple[events.PlannedNote, ...]:
@@ -291,6 +298,15 @@ class Engine:
                 return self._request_mode(mode, second, now=now)
             case PlayVariation():
                 self._soloist.play_variation(self._bar_line)
+            case Slower() | Faster() if self._practice.sets_tempo:
+                asked = self._practice.changed_bpm(slower=isinstance(item, Slower))
+                if not self.transport.rolling:
+                    return self._change_settings((("tempo.bpm", asked),), second)
+                self._practice.asked_bpm = asked
+                self._prepare_bar_line()
+            case events.JumpToBar(bar):
+                self._practice.jump = bar
+                self._prepare_bar_line()
             case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
                 if (bpm := self._taps.tap(second)) is not None:
                     return self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
@@ -334,6 +350,8 @@ class Engine:
                 self._soloist.take_back()
             if self.live.play.rate != rate:
                 self._soloist.rate_changed()
+            if any(key.startswith("practice.") for key, _ in changes):
+                self._prepare_bar_line()
             self.report(events.SettingsChanged(changes))
         sent = self._request_mode(modes[-1], second) if modes else []
         mode = self._turns.scheduled.name if self._turns.scheduled else self.live.play.mode
@@ -346,6 +364,7 @@ class Engine:
 
         Music that has ended stays so until it is started again.
         """
+        self._practice.cancel()
         end = self.timeline.end_tick
         self.chart.set_chart(chart, self._bar_line / TICKS_PER_QUARTER)
         if self._bar_line <= end < math.inf and not self.timeline.end_after_choruses(
@@ -354,9 +373,51 @@ class Engine:
             self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
         self._changes["chart"] = self._end_chart
         self._soloist.chart_changed(self._bar_line)
+        self._practice.set_chart(chart)
+        self._prepare_bar_line()
 
     def _end_chart(self, beat: float) -> list[MidiEvent]:  # noqa: ARG002 - the same for every change
         return self.ledger.release_all()
+
+    # -- practice
+
+    def _prepare_bar_line(self) -> None:
+        """Settle what practice brings at the next bar line."""
+        if self._practice.prepare(self._bar_line, chart_follows="chart" in self._changes):
+            self._soloist.chart_changed(self._bar_line)
+        self._changes.pop("practice", None)
+        if self._practice.coming is not None:
+            self._changes["practice"] = self._take_up_practice
+        self._bar_line_pending = self._bar_line <= self.timeline.end_tick  # it lies before the end
+
+    def _take_up_practice(self, beat: float) -> list[MidiEvent]:
+        coming = self._practice.begin()
+        if coming is None:
+            return []
+        sent = self.ledger.release_all() if coming.leaves else []
+        if coming.bpm is not None:
+            change = ("tempo.bpm", coming.bpm)
+            self.live.change([change])
+            if self.transport.clock is None:
+                self.timeline.tempo = Tempo(coming.bpm, self.tempo.second_at(beat), beat)
+            else:
+                self.transport.clock.request_tempo(coming.bpm)
+            self.report(events.SettingsChanged((change,)))
+            sent += self._mapping.feedback(self.timeline.second_at(beat), self.settings)
+        return [*sent, *self._count_in_round(beat, coming)]
+
+    def _count_in_round(self, beat: float, coming: Coming) -> list[MidiEvent]:
+        """Play nothing but clicks from `beat` on, if the round is counted in; a scheduled mode starts with it."""
+        if not coming.count_in:
+            return []
+        self.timeline.start = beat + coming.count_in
+        sent = self._start_scheduled_mode(beat)
+        for part in self._parts:
+            if part is not self._soloist and part.rank == ONSET_RANK:
+                part.relocate()
+        self._soloist.wait_until(whole_tick_at(self.timeline.start))
+        self._count_in.start(coming.count_in_bars)
+        return sent
 
     # -- the mode
 
@@ -436,6 +497,7 @@ class Engine:
 
     def _restart(self, second: float) -> None:
         """Start the music from its top, counted in."""
+        self._practice.restart()
         counted_in = self.live.play.count_in * float(self.chart.chart.meter.quarters)
         self._relocate(0.0, counted_in + self._lead_s * self.tempo.bpm / 60)
         self._begin(second, counted_in=True)
@@ -460,6 +522,7 @@ class Engine:
 
     def _relocate(self, position: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
+        self._practice.cancel()
         self.timeline.move(position, self.transport.stopped_beat, ahead)
         self._changes.clear()
         self._turns.activity.clear()
@@ -495,8 +558,8 @@ class Engine:
             yield from self._play_free_ticks(second)
             return
         self.transport.note_played_to(second)
-        reached = reached_beat(self.timeline.beat_at(second))
         while True:
+            reached = reached_beat(self.timeline.beat_at(second))  # the tempo may change on a bar line
             if self._soloist.next_beat() <= reached:
                 self.prepare(second)
             beat, step = self._next_step()
@@ -572,17 +635,19 @@ class Engine:
             chords = self.chart.chords_in_bar(last_line / TICKS_PER_QUARTER)
             bar = events.BarPlayed(self.chart.bar_number_at(tick), chords, played)
             yield DueItem(beat, self.timeline.second_at(beat), bar)
-        self._accompaniment.start_bar(tick)
+        if beat >= self.timeline.start:  # it is not counted in
+            self._accompaniment.start_bar(tick)
         if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
             self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
         # If the machine stood still, continue with the bar that sounds now.
         sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
-        self._set_bar_line(max(tick + bar_ticks, sounding_line))
+        self._set_bar_line(max(tick + bar_ticks, sounding_line, whole_tick_at(self.timeline.start)))
+        yield from self._due(self._lamp(changed=True), beat)
 
     def _set_bar_line(self, tick: int) -> None:
         self._bar_line = tick  # of the next bar line
-        self._bar_line_pending = tick <= self.timeline.end_tick  # it lies before the end
+        self._prepare_bar_line()
 
     def _due(self, sent: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
         second = self.timeline.second_at(beat)
@@ -612,6 +677,7 @@ class Engine:
             self._turns.memory(),
             self._soloist.memory(),
             self._accompaniment.memory(),
+            self._practice.memory(),
         )
 
     def recall(self, memory: EngineMemory) -> None:
@@ -627,10 +693,15 @@ class Engine:
         self._turns.recall(memory.turns)
         self._soloist.recall(memory.soloist)
         self._accompaniment.recall(memory.accompaniment)
-        self._set_bar_line(memory.bar_line)
         changes: Mapping[ChangeName, Callable[[float], list[MidiEvent]]]
-        changes = {"mode": self._start_scheduled_mode, "chart": self._end_chart}
+        changes = {
+            "mode": self._start_scheduled_mode,
+            "chart": self._end_chart,
+            "practice": self._take_up_practice,
+        }
         self._changes = {name: changes[name] for name in memory.changes}
+        self._practice.recall(memory.practice, chart_follows="chart" in self._changes)
+        self._set_bar_line(memory.bar_line)
 
     # -- what is shown
 
@@ -644,15 +715,19 @@ class Engine:
         return self._set_state("playing" if started and self._soloist.is_our_turn(tick) else "listening")
 
     def _set_state(self, state: PlayState) -> list[MidiEvent]:
-        if state == self._state:
-            return []
-        self._state = state
-        self.report(events.StateChanged(state))
-        return self._lamp()
+        if state != self._state:
+            self._state = state
+            self.report(events.StateChanged(state))
+        return self._lamp(changed=True)
 
-    def _lamp(self) -> list[MidiEvent]:
-        midi = self.live.midi
-        return [] if midi.lamp is None else [ControlChange(midi.lamp, LAMP[self._state], midi.channel)]
+    def _lamp(self, *, changed: bool = False) -> list[MidiEvent]:
+        """Return what the lamp is sent; with `changed`, only if that has changed."""
+        midi, values = self.live.midi, LAMP if self._practice.coming is None else LAMP_BEFORE_NEWS
+        value = values[self._state]
+        if midi.lamp is None or (changed and value == self._lamp_value):
+            return []
+        self._lamp_value = value
+        return [ControlChange(midi.lamp, value, midi.channel)]
 
 
 def play_through(engine: Engine) -> Iterator[DueItem]:

@@ -21,6 +21,7 @@ class Snapshot(Struct, frozen=True):
     `waiting` says what the music waits for before it begins (see `WAITING_TEXTS`); it is empty once it has begun.
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back.
+    `practice` says what practice brings next.
     """
 
     second: float
@@ -42,6 +43,7 @@ class Snapshot(Struct, frozen=True):
     echoes: int
     played_notes: int
     settings: Settings
+    practice: str = ""
 
     def beats_since(self, second: float) -> float:
         """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""
@@ -60,8 +62,8 @@ class Snapshot(Struct, frozen=True):
         return span.bars_before + span.chart.bar_at(beat)[0] + 1
 
     def chart_span(self, beats_ahead: float = 0.0) -> tuple[ChartSpan, float]:
-        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since it took over."""
+        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since its top."""
         beat = self.top + self.beat + beats_ahead
         previous, current = self.charts
         span = current if snapped_beat(beat) >= current.start else previous
-        return span, beat - span.start
+        return span, beat - span.top

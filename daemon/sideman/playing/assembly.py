@@ -18,6 +18,7 @@ from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat
+from sideman.core.practice import check_loop
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.timeline import PlaySpan
@@ -65,7 +66,8 @@ class Performance(Struct, frozen=True):
 
 
 def load_performance(settings: Settings, chart: Chart) -> Performance:
-    """Load the bundle that `settings` name, to play over `chart`. Raises an error if it is missing or broken."""
+    """Load the bundle that `settings` name, to play over `chart`. Raises an error if anything is missing or wrong."""
+    check_loop(settings, chart)
     bundle = load_bundle(settings.model.bundle)
     seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
     return Performance(settings, chart, bundle.info, make_network(settings.model.engine, bundle.weights), seed)

@@ -31,7 +31,9 @@ _MAX_AHEAD_BEATS = 1.0  # beats; without events the music is assumed to go on in
 _JUMP_BACK_BEATS = 0.5  # beats; a step back of more than this means that the music continues somewhere else
 _EPSILON_BEATS = 1e-6  # beats; for positions that were rounded in the daemon
 # The fields of events that the state keeps under the same names:
-_KEPT_FIELDS = ("mode", "doing", "rolling", "waiting", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord")
+_KEPT_FIELDS = (
+    "mode", "doing", "rolling", "waiting", "practice", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord",
+)  # fmt: skip
 
 
 class ViewNote(Struct, frozen=True):
@@ -57,6 +59,7 @@ class WatchState(Struct):
     bpm: float | None = None
     rolling: bool = True
     waiting: str = ""  # for what, before the music begins
+    practice: str = ""  # what practice brings next
     mode: str = ""
     requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""
