@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ BAR_S = 2.0  # at 120 bpm
 PEDALS = {64: "jump:B", 65: "loop", 66: "slower", 67: "jump:Bridge"}
 
 
-def scene(**keys: object) -> ControlScene:
+def scene(**keys: Any) -> ControlScene:
     """A scene in the first of two sections of two bars."""
-    playing = control_scene(**{"chart__changes": CHANGES, **keys})
+    playing = control_scene(chart__changes=CHANGES, **keys)
     playing.play_until(0.1)
     return playing
 
@@ -35,7 +36,7 @@ def test_a_jump_names_its_bar_and_ends_a_loop_that_it_leaves() -> None:
     """Guards against: a jump that the loop undoes a bar later."""
     playing = scene(practice__loop="A")
     assert playing.ask("jump", to="2") == {"bar": 2}
-    assert playing.api.settings.practice.loop == "A"
+    assert playing.ask("get", key="practice.loop")["value"] == "A"
     assert playing.ask("jump", to="b") == {"bar": 3}
     assert playing.api.settings.practice.loop is None
     assert playing.ask("status")["practice"] == "bar 3 next"
@@ -62,7 +63,7 @@ def test_a_pedal_jumps_and_loops(caplog: pytest.LogCaptureFixture) -> None:
     """Guards against: a student with both hands on the keys who has to reach for the computer."""
     playing = scene(**{f"midi__cc__{number}": name for number, name in PEDALS.items()})
     for number in PEDALS:
-        playing.put(ControlChange(number, 127, 1))
+        playing.engine.receive(ControlChange(number, 127, 1), playing.clock.second)
         for report in [each for each in playing.reports if isinstance(each, ActionRequested)]:
             playing.reports.remove(report)
             with caplog.at_level(logging.WARNING):

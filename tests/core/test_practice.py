@@ -20,7 +20,7 @@ from sideman.core.engine import LAMP, LAMP_BEFORE_NEWS, Engine
 from sideman.core.events import BarStarted, ChangeSettings, ControlChange, EventSent, JumpToBar, NoteOn, SetChart
 from sideman.core.parts.count_in import CLICK_PITCH
 from sideman.core.settings.schema import CYCLES
-from sideman.playing.assembly import engine_from, read_memory
+from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
 from support.fakes import performance, play_on_fake_clock
 
 CHANGES = "key: C\n[A] | C | F | [B] | G7 | Em |"
@@ -70,7 +70,7 @@ def test_the_end_of_a_loop_lets_the_chart_go_on() -> None:
     assert chords(engine(), arrivals, 14.1)[:7] == ["C", "F", "G7", "F", "G7", "Em", "C"]
 
 
-@given(st.integers(0, 3), st.floats(0.05, 5.9))
+@given(st.integers(0, 3), st.floats(0.05, 1.9) | st.floats(2.05, 3.9) | st.floats(4.05, 5.9))
 def test_a_jump_lands_on_the_next_bar_line(bar: int, second: float) -> None:
     """Guards against: a jump in the middle of a bar, or to another bar than was asked for."""
     started = chords(engine(), [(second, JumpToBar(bar))], 14.1)
@@ -180,6 +180,17 @@ def test_what_is_saved_goes_on(second: float, counted_in: bool) -> None:
     assert again.memory().practice == played.memory().practice
     assert again.memory().charts == played.memory().charts
     assert again.timeline.end == played.timeline.end
+
+
+def test_a_solo_goes_on_in_its_key_after_a_restart() -> None:
+    """Guards against: a restart that loses the place in a cycle of keys, or in a loop."""
+    keys: dict[str, Any] = {"practice__loop": "2-3", "practice__transpose": "fourths"}
+    made = performance(chart__changes=CHANGES, **keys)
+    for second, following in [(4.5, ["C7", "Eb", "F7", "Ab"]), (6.5, ["Eb", "F7", "Ab", "Bb7"])]:
+        played = made.make_engine(0.0)
+        play_on_fake_clock(played, second)
+        again = resumed_engine(made, state_of(played.memory(), made), 0.0)
+        assert chords(again, [], 8.1)[:4] == following
 
 
 def test_an_older_memory_is_read() -> None:

@@ -121,7 +121,8 @@ class Engine:
         self.ledger = Ledger(live.midi.channel)
         self._mapping = MidiMapping()
         self._taps = TapTempoEstimator()
-        self._practice = Practice(self.timeline)
+        self.practice = Practice(self.timeline)
+        """What practice brings at the next bar line."""
         self._turns = TurnPlan(live, chart)
         self._soloist = Soloist(self.timeline, improviser, self._turns)
         self._accompaniment = Accompaniment(self.timeline, improviser)
@@ -216,7 +217,7 @@ class Engine:
             echoes=self.listening.echo_filter.echoes,
             played_notes=self._soloist.played_notes,
             settings=self.settings,
-            practice=self._practice.text(self.live.midi.transpose),
+            practice=self.practice.text(self.live.midi.transpose),
         )
 
     def plan(self) -> tuple[events.PlannedNote, ...]:
@@ -298,14 +299,14 @@ class Engine:
                 return self._request_mode(mode, second, now=now)
             case PlayVariation():
                 self._soloist.play_variation(self._bar_line)
-            case Slower() | Faster() if self._practice.sets_tempo:
-                asked = self._practice.changed_bpm(slower=isinstance(item, Slower))
+            case Slower() | Faster() if self.practice.sets_tempo:
+                asked = self.practice.changed_bpm(slower=isinstance(item, Slower))
                 if not self.transport.rolling:
                     return self._change_settings((("tempo.bpm", asked),), second)
-                self._practice.asked_bpm = asked
+                self.practice.asked_bpm = asked
                 self._prepare_bar_line()
             case events.JumpToBar(bar):
-                self._practice.jump = bar
+                self.practice.jump = bar
                 self._prepare_bar_line()
             case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
                 if (bpm := self._taps.tap(second)) is not None:
@@ -364,7 +365,7 @@ class Engine:
 
         Music that has ended stays so until it is started again.
         """
-        self._practice.cancel()
+        self.practice.cancel()
         end = self.timeline.end_tick
         self.chart.set_chart(chart, self._bar_line / TICKS_PER_QUARTER)
         if self._bar_line <= end < math.inf and not self.timeline.end_after_choruses(
@@ -373,7 +374,7 @@ class Engine:
             self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
         self._changes["chart"] = self._end_chart
         self._soloist.chart_changed(self._bar_line)
-        self._practice.set_chart(chart)
+        self.practice.set_chart(chart)
         self._prepare_bar_line()
 
     def _end_chart(self, beat: float) -> list[MidiEvent]:  # noqa: ARG002 - the same for every change
@@ -383,15 +384,15 @@ class Engine:
 
     def _prepare_bar_line(self) -> None:
         """Settle what practice brings at the next bar line."""
-        if self._practice.prepare(self._bar_line, chart_follows="chart" in self._changes):
+        if self.practice.prepare(self._bar_line, chart_follows="chart" in self._changes):
             self._soloist.chart_changed(self._bar_line)
         self._changes.pop("practice", None)
-        if self._practice.coming is not None:
+        if self.practice.coming is not None:
             self._changes["practice"] = self._take_up_practice
         self._bar_line_pending = self._bar_line <= self.timeline.end_tick  # it lies before the end
 
     def _take_up_practice(self, beat: float) -> list[MidiEvent]:
-        coming = self._practice.begin()
+        coming = self.practice.begin()
         if coming is None:
             return []
         sent = self.ledger.release_all() if coming.leaves else []
@@ -497,7 +498,7 @@ class Engine:
 
     def _restart(self, second: float) -> None:
         """Start the music from its top, counted in."""
-        self._practice.restart()
+        self.practice.restart()
         counted_in = self.live.play.count_in * float(self.chart.chart.meter.quarters)
         self._relocate(0.0, counted_in + self._lead_s * self.tempo.bpm / 60)
         self._begin(second, counted_in=True)
@@ -522,7 +523,7 @@ class Engine:
 
     def _relocate(self, position: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
-        self._practice.cancel()
+        self.practice.cancel()
         self.timeline.move(position, self.transport.stopped_beat, ahead)
         self._changes.clear()
         self._turns.activity.clear()
@@ -677,7 +678,7 @@ class Engine:
             self._turns.memory(),
             self._soloist.memory(),
             self._accompaniment.memory(),
-            self._practice.memory(),
+            self.practice.memory(),
         )
 
     def recall(self, memory: EngineMemory) -> None:
@@ -700,7 +701,7 @@ class Engine:
             "practice": self._take_up_practice,
         }
         self._changes = {name: changes[name] for name in memory.changes}
-        self._practice.recall(memory.practice, chart_follows="chart" in self._changes)
+        self.practice.recall(memory.practice, chart_follows="chart" in self._changes)
         self._set_bar_line(memory.bar_line)
 
     # -- what is shown
@@ -722,7 +723,7 @@ class Engine:
 
     def _lamp(self, *, changed: bool = False) -> list[MidiEvent]:
         """Return what the lamp is sent; with `changed`, only if that has changed."""
-        midi, values = self.live.midi, LAMP if self._practice.coming is None else LAMP_BEFORE_NEWS
+        midi, values = self.live.midi, LAMP if self.practice.coming is None else LAMP_BEFORE_NEWS
         value = values[self._state]
         if midi.lamp is None or (changed and value == self._lamp_value):
             return []

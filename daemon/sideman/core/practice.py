@@ -77,6 +77,7 @@ class Practice:
         """What comes at the next bar line, if anything but the next bar does."""
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._end_moved = 0.0
+        self._resumes = False  # the music before the start was played, before a restart of the program
         self.set_chart(self._chart.chart)
 
     def set_chart(self, chart: Chart) -> None:
@@ -84,9 +85,14 @@ class Practice:
         self._keys: dict[int, Chart] = {0: chart}  # the chart in the keys that have been played
         self._semitones = 0
 
+    @property
+    def chart(self) -> Chart:
+        """The chart in its own key."""
+        return self._keys[0]
+
     def restart(self) -> None:
         """The music starts from the top, in the key of the chart."""
-        self._semitones = 0
+        self._semitones, self._resumes = 0, False
 
     def cancel(self) -> None:
         """Take back what was to come at the next bar line; it is settled again at another one."""
@@ -117,9 +123,9 @@ class Practice:
 
         `fresh`: no bar of the chart comes before `following`.
         """
-        chart, timeline = self._keys[0], self._timeline
+        chart, timeline = self.chart, self._timeline
         count, loop, jump = len(chart.bars), self.loop, self.jump
-        fresh = fresh or line <= timeline.start * TICKS_PER_QUARTER
+        fresh = fresh or (line <= timeline.start * TICKS_PER_QUARTER and not self._resumes)
         # The place after the last bar, up to the end of the chart, and how many choruses came before that bar.
         place, chorus = (following % count, following // count) if fresh else _place_after(following, count)
         target = jump if jump is not None and jump < count else None
@@ -148,7 +154,7 @@ class Practice:
         if self._settings.loop is None:
             return None
         try:
-            return find_place(self._keys[0], self._settings.loop)
+            return find_place(self.chart, self._settings.loop)
         except ChartError:
             return None
 
@@ -192,7 +198,7 @@ class Practice:
 
     def _in_key(self, semitones: int) -> Chart:
         if semitones not in self._keys:
-            self._keys[semitones] = self._keys[0].transposed(semitones)
+            self._keys[semitones] = self.chart.transposed(semitones)
         return self._keys[semitones]
 
     # -- the bar line
@@ -219,6 +225,7 @@ class Practice:
         if chart_follows or all(self._in_key(key) != sounding for key in range(-5, 7)):  # it is of another chart
             self.set_chart(sounding.transposed(-semitones))
         self._semitones = semitones
+        self._resumes = self._timeline.start > self._timeline.top
 
     def text(self, transpose: int) -> str:
         """Return what comes in a musician's words, for an instrument in the key `transpose`; empty if nothing does."""

@@ -172,7 +172,7 @@ def _is_same_music(memory: EngineMemory, rehearsal: Engine, chart: Chart) -> boo
     """Whether the settings still ask for what was played."""
     settings = rehearsal.settings
     asked = chart, settings.play.mode, settings.play.rate, settings.chart.choruses
-    return asked == (rehearsal.chart.chart, memory.turns.current.name, memory.rate, memory.choruses)
+    return asked == (rehearsal.practice.chart, memory.turns.current.name, memory.rate, memory.choruses)
 
 
 def _play_silently(engine: Engine, place: float) -> None:
