@@ -24,6 +24,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "set": {"key": "play.gate", "value": 0.5},
     "mode": {"mode": "trade", "now": True},
     "mute": {"on": True},
+    "jump": {"to": 2},
     "preset": {"name": "bebop"},
     "chart": {"name": "waltz"},
     "learn": {"key": "play.density 0.2-2"},

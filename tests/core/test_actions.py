@@ -18,7 +18,7 @@ from support.control import control_scene
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_an_action_can_be_bound_and_requested(action: Action) -> None:
     """Guards against: an action that the documentation lists and that no pedal, key or request performs."""
-    argument = {"mode": "trade", "preset": "ballad", "chart": "waltz"}.get(action.name, "")
+    argument = {"mode": "trade", "preset": "ballad", "chart": "waltz", "jump": "2"}.get(action.name, "")
     written = f"{action.name}:{argument}" if action.argument == "required" else action.name
     assert read_learn_target(written) == ActionTarget(action.name, argument if action.argument == "required" else "")
     control_scene().ask(action.name, **({request_fields(REQUESTS[action.name])[0]: argument} if argument else {}))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman.core.actions import NextSong, Panic, PlayVariation, Start, Stop
+from sideman.core.actions import Faster, NextSong, Panic, PlayVariation, Slower, Start, Stop
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
@@ -26,6 +26,7 @@ from sideman.core.events import (
     Command,
     ControlChange,
     EventSent,
+    JumpToBar,
     LearnBinding,
     LinkState,
     MidiEvent,
@@ -66,8 +67,12 @@ arriving = st.one_of(
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
         (("chart.song", 2),), (("chart.set", ()),),
+        (("practice.loop", "2"), ("practice.count_in", 1)), (("practice.loop", None),),
+        (("practice.transpose", "fourths"), ("practice.tempo", 30.0)),
     ])),
+    st.builds(JumpToBar, st.integers(0, 3)),
     st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
+    st.sampled_from([Slower(), Faster()]),
     st.builds(QueueSong, st.integers(1, 3), st.sampled_from([OTHER, MIXED, None]), st.sampled_from([None, 90.0])),
     st.sampled_from([Panic(), Start(), Stop(), NextSong(), PlayVariation(), SendSetup()]),
     st.just(SendSetup("midi.output: B", True, True)),

@@ -15,6 +15,7 @@ from sideman.commands.common import add_options, add_play_options, add_settings_
 from sideman.config.resources import config_path
 from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
+from sideman.core.practice import check_loop
 from sideman.core.settings.schema import KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.words import chart_text, play_words
@@ -95,6 +96,7 @@ def _changed(settings: Settings) -> str:
 def _chart(settings: Settings) -> str:
     """The chart as the player reads it."""
     sounding, transpose = load_chart(settings), settings.midi.transpose
+    check_loop(settings, sounding)
     chart = sounding.shown(transpose)
     source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""

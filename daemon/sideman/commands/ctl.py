@@ -25,7 +25,16 @@ from sideman.commands.parser import Parser
 from sideman.config.resources import CHARTS, PRESETS, resource_names
 from sideman.control.client import ControlClient, RequestRefused, connect
 from sideman.control.codec import decode_message, make_request
-from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, Request, request_summary
+from sideman.control.protocol import (
+    REQUESTS,
+    Answer,
+    LearnedEvent,
+    Message,
+    Refusal,
+    Request,
+    request_fields,
+    request_summary,
+)
 from sideman.control.socket_file import daemon_paths
 from sideman.core.errors import Unavailable, UsageError
 from sideman_models.text import count_noun, printable
@@ -58,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["preset"].add_argument("preset", metavar="PRESET", nargs="?", help="without it: list the presets")
     chart = "a chart, a file, or a song of the set; without it: list the charts that have a name"
     parsers["chart"].add_argument("chart", metavar="NAME", nargs="?", help=chart)
+    parsers["jump"].add_argument("named", metavar="PLACE", help="a section, such as B, or the number of a bar")
+    loop = "bars such as 5-8, a section, or off; without it, the section that is played, or the end of the loop"
+    parsers["loop"].add_argument("named", metavar="BARS", nargs="?", help=loop)
     parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or an action")
     parsers["learn"].add_argument("--write", action="store_true", help="write it into the configuration file as well")
 
@@ -155,10 +167,11 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
             given = {"on": args.on == "on"}
-        case "preset":
-            given = {"name": args.preset}
         case "chart":
             given = {"name": _path_for_daemon(args.chart)}
+        case "preset" | "jump" | "loop":
+            named = args.preset if args.verb == "preset" else args.named
+            given = {request_fields(REQUESTS[args.verb])[0]: named}
         case "learn":
             given = {"key" if "." in args.target else "action": args.target, "write": args.write}
     return given
@@ -235,6 +248,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "mode": f"{answer['mode']}, {answer.get('waiting') or answer['doing']}",
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
         "next": "" if coming is None else f"{_note(answer)} on beat {coming['beat']:g} ({coming['value']})",
+        "practice": answer.get("practice", ""),
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
         "ports": answer["ports"],
@@ -284,6 +298,8 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "preset": _format_changes,
     "chart": _format_changes,
     "reload": _format_changes,
+    "loop": _format_changes,
+    "jump": lambda answer: f"bar {answer['bar']} from the next bar line on",
     "mode": lambda answer: f"mode {answer['mode']}",
     "keep": lambda answer: printable(answer["take"]),
     "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",

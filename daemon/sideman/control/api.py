@@ -36,9 +36,11 @@ from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.readings import Pending, Steps, plain_error, read_here
 from sideman.core import events
 from sideman.core.actions import ACTIONS
-from sideman.core.chart.chart import Chart
+from sideman.core.chart.chart import Chart, ChartError
+from sideman.core.chart.places import find_place, section_at
 from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
+from sideman.core.practice import check_loop
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
@@ -112,6 +114,8 @@ class ControlApi(Struct, dict=True):
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
+            protocol.JumpRequest: self._jump,
+            protocol.LoopRequest: self._loop,
             protocol.KeepRequest: lambda _: protocol.KeepResult(self.keep_take()),
             protocol.ClockRequest: lambda _: protocol.ClockResult(CLOCK_NAME, self.now()),
             protocol.PortsRequest: lambda _: self.list_ports(),
@@ -271,6 +275,7 @@ class ControlApi(Struct, dict=True):
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
             waiting=snapshot.waiting,
             turn_ends=snapshot.state_until,
+            practice=snapshot.practice,
         )
 
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
@@ -278,6 +283,27 @@ class ControlApi(Struct, dict=True):
         self._mode_before_mute, self._requested_mode = None, mode
         self.put(events.SetMode(mode, request.now))
         return protocol.ModeResult(mode)
+
+    def _jump(self, request: protocol.JumpRequest) -> protocol.JumpResult:
+        chart = self.settings_api.chart
+        try:
+            bar = find_place(chart, str(request.to)).first
+        except ChartError as error:
+            raise ConfigError(f"jump: {error}") from None
+        if (loop := self.settings.practice.loop) is not None:
+            place = find_place(chart, loop)
+            if not place.first <= bar < place.end:
+                self.settings_api.set("practice.loop", None)
+        self.put(events.JumpToBar(bar))
+        return protocol.JumpResult(bar + 1)
+
+    def _loop(self, request: protocol.LoopRequest) -> object:
+        bars = request.bars
+        if bars is None and self.settings.practice.loop is None:
+            snapshot, chart = self.snapshot(), self.settings_api.chart
+            bar = beat_event(snapshot, snapshot.beats_since(self.now())).form_bar - 1
+            bars = section_at(chart, bar % len(chart.bars)).text
+        return self.settings_api.set("practice.loop", None if bars == "off" else bars)
 
     def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
         mute = self._mode_before_mute is None if request.on is None else request.on
@@ -538,8 +564,17 @@ class SettingsApi(Struct):
     def _apply_values(
         self, values: Mapping[str, object], chart: Chart | None = None, *, at_own_tempo: bool = True
     ) -> Mapping[str, object]:
-        """Apply values of live keys, and the chart that they lead to, at its own tempo; return all that changes."""
+        """Apply values of live keys, and the chart that they lead to, at its own tempo; return all that changes.
+
+        A loop that this chart does not have ends.
+        """
         wanted = with_values(self.settings, values.items())
+        try:
+            check_loop(wanted, self.chart if chart is None else chart)
+        except ChartError:
+            if "practice.loop" in values:
+                raise
+            values = {**values, "practice.loop": None}
         bpm = tempo_of(wanted, chart) if chart is not None and at_own_tempo else None
         if bpm is not None:
             values = {key: value for key, value in values.items() if key != "tempo.bpm"}

@@ -103,6 +103,7 @@ class Status(DaemonInfo, frozen=True):
     settings: SettingValues
     waiting: str = ""
     turn_ends: Beat | None = None
+    practice: str = ""
 
 
 # -- the results of requests
@@ -144,6 +145,12 @@ class MuteResult(Struct, frozen=True):
     """Whether the daemon is muted."""
 
     mute: bool
+
+
+class JumpResult(Struct, frozen=True):
+    """The bar to which the music jumps, counted from 1 in the chart."""
+
+    bar: BarNumber
 
 
 class LearnResult(Struct, frozen=True):
@@ -282,6 +289,29 @@ class ChartRequest(Request, frozen=True, tag="chart"):
     results = (ChangedValues,)
 
     name: str
+
+
+class JumpRequest(Request, frozen=True, tag="jump"):
+    """Go on at a section or a bar of the chart, at the next bar line.
+
+    `to` is the name of a section or the number of a bar, from 1. A place outside the loop ends the loop.
+    """
+
+    results = (JumpResult,)
+
+    to: str | int
+
+
+class LoopRequest(Request, frozen=True, tag="loop"):
+    """Repeat the section that sounds, or end the loop; NAME is a section, a bar or bars such as 5-8.
+
+    It sets `practice.loop`, from the next bar line on. `bars` are bars such as `5-8`, the number of a bar or the name
+    of a section; `off` ends the loop. In a chart without sections, four bars count as one.
+    """
+
+    results = (ChangedValues,)
+
+    bars: str | int | None = None
 
 
 class KeepRequest(Request, frozen=True, tag="keep"):
@@ -475,6 +505,7 @@ class StatusEvent(_Event, Status, frozen=True, tag="status"):
     the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
     `waiting` says what the music waits for before it begins, as in `armed: waits for start`; then it is empty.
     `turn_ends` is the beat on which the turn goes to the other player; null where that is not known ahead.
+    `practice` says what practice brings next, as in `bars 5-8 again, then in Bb`.
     """
 
 

@@ -46,7 +46,15 @@ class NextSong(_Command, frozen=True, tag="NextSong"):
     """Go on to the next song of the set at the end of the form; asked for twice, at the next bar line."""
 
 
-ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation | NextSong
+class Slower(_Command, frozen=True, tag="Slower"):
+    """Play slower from the next bar line on."""
+
+
+class Faster(_Command, frozen=True, tag="Faster"):
+    """Play faster from the next bar line on."""
+
+
+ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation | NextSong | Slower | Faster
 """The commands of actions."""
 
 
@@ -94,6 +102,14 @@ ACTIONS = {
             key="n",
         ),
         Action("chart", "play the chart NAME, or the song of the set with that number", argument="required"),
+        Action("slower", "play at nine tenths of the tempo from the next bar line on", Slower()),
+        Action("faster", "play faster from the next bar line on; it takes back one slower", Faster()),
+        Action("jump", "go to a section or a bar of the chart at the next bar line", argument="required"),
+        Action(
+            "loop",
+            "repeat the section that sounds, or end the loop; NAME is a section, a bar or bars such as 5-8",
+            argument="optional",
+        ),
         Action("keep", "save the last minutes as a take", key="k"),
         Action("preset", "use the settings of the preset NAME", argument="required"),
     )

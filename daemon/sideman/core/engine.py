@@ -22,7 +22,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.actions import NextSong, Panic, PlayVariation, Start, Stop, TapTempo
+from sideman.core.actions import Faster, NextSong, Panic, PlayVariation, Slower, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartsMemory, ChartTimeline
 from sideman.core.chart.written import WrittenChart
@@ -44,9 +44,10 @@ from sideman.core.parts.band import MEMBERS, BandMemory, BandPart, MemberName
 from sideman.core.parts.count_in import CountIn
 from sideman.core.parts.improviser import Improviser, ImproviserMemory
 from sideman.core.parts.midi_clock_out import MidiClockOut
-from sideman.core.parts.part import Part, PlayedNote
+from sideman.core.parts.part import ONSET_RANK, Part, PlayedNote
 from sideman.core.parts.soloist import Soloist, SoloistMemory
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
+from sideman.core.practice import Coming, Practice, PracticeMemory
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings, choruses_of
 from sideman.core.settings.voices import voice_sounds
@@ -65,10 +66,12 @@ MAX_OPTIONS = 8
 """How many values are reported of those that the soloist could choose."""
 LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What the controller `midi.lamp` is sent for each state."""
+LAMP_BEFORE_NEWS: dict[PlayState, int] = {**LAMP, "listening": 80, "playing": 111}
+"""The same in a bar after which practice brings something else than the next bar."""
 
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
-ChangeName = Literal["mode", "chart", "song"]
+ChangeName = Literal["mode", "chart", "song", "practice"]
 """What can change on a bar line."""
 _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
@@ -113,6 +116,7 @@ class EngineMemory(Struct, frozen=True):
     accompaniment: AccompanimentMemory
     band: dict[MemberName, BandMemory] = {}  # an earlier version has none
     song: SongMemory | None = None
+    practice: PracticeMemory = PracticeMemory()
 
 
 class Engine:
@@ -130,6 +134,8 @@ class Engine:
         self.ledger = Ledger(live.midi.channel)
         self._mapping = MidiMapping()
         self._taps = TapTempoEstimator()
+        self.practice = Practice(self.timeline)
+        """What practice brings at the next bar line."""
         self._turns = TurnPlan(live, chart)
         self._soloist = Soloist(self.timeline, improviser, self._turns)
         self._accompaniment = Accompaniment(self.timeline, improviser)
@@ -145,6 +151,7 @@ class Engine:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
         self._state_until: float | None = None
+        self._lamp_value = LAMP["idle"]  # what the lamp was sent last
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._song: events.QueueSong | None = None  # the song of the set that follows
         self._written_song: WrittenChart | None = None  # its chart as plain data; made once, as in `ChartSpan`
@@ -231,6 +238,7 @@ class Engine:
             echoes=self.listening.echo_filter.echoes,
             played_notes=self._soloist.played_notes,
             settings=self.settings,
+            practice=self.practice.text(self.live.midi.transpose),
         )
 
     def plan(self) -> tuple[events.PlannedNote, ...]:
@@ -312,6 +320,15 @@ class Engine:
                 return self._request_mode(mode, second, now=now)
             case PlayVariation():
                 self._soloist.play_variation(self._bar_line)
+            case Slower() | Faster() if self.practice.sets_tempo:
+                asked = self.practice.changed_bpm(slower=isinstance(item, Slower))
+                if not self.transport.rolling:
+                    return self._change_settings((("tempo.bpm", asked),), second)
+                self.practice.asked_bpm = asked
+                self._prepare_bar_line()
+            case events.JumpToBar(bar):
+                self.practice.jump = bar
+                self._prepare_bar_line()
             case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
                 if (bpm := self._taps.tap(second)) is not None:
                     return self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
@@ -363,6 +380,8 @@ class Engine:
                 self._soloist.take_back()
             if self.live.play.rate != rate:
                 self._soloist.rate_changed()
+            if any(key.startswith("practice.") for key, _ in changes):
+                self._prepare_bar_line()
             self.report(events.SettingsChanged(changes))
         sent = self._request_mode(modes[-1], second) if modes else []
         mode = self._turns.scheduled.name if self._turns.scheduled else self.live.play.mode
@@ -375,6 +394,7 @@ class Engine:
 
         Music that has ended stays so until it is started again.
         """
+        self._cancel_practice()
         end = self.timeline.end_tick
         self.chart.set_chart(chart, self._bar_line / TICKS_PER_QUARTER)
         if self._bar_line <= end < math.inf and not self.timeline.end_after_choruses(
@@ -383,6 +403,8 @@ class Engine:
             self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
         self._changes["chart"] = self._end_chart
         self._soloist.chart_changed(self._bar_line)
+        self.practice.set_chart(chart)
+        self._prepare_bar_line()
 
     # -- the songs of a set
 
@@ -457,6 +479,52 @@ class Engine:
 
     def _end_chart(self, beat: float) -> list[MidiEvent]:  # noqa: ARG002 - the same for every change
         return self.ledger.release_all()
+
+    # -- practice
+
+    def _prepare_bar_line(self) -> None:
+        """Settle what practice brings at the next bar line. What moves the end moves the start of the next song."""
+        moved = self.practice.end_moved
+        if self.practice.prepare(self._bar_line, chart_follows="chart" in self._changes):
+            self._soloist.chart_changed(self._bar_line)
+        self._song_start += self.practice.end_moved - moved
+        self._changes.pop("practice", None)
+        if self.practice.coming is not None:
+            self._changes["practice"] = self._take_up_practice
+        self._bar_line_pending = self._bar_line <= self.timeline.end_tick  # it lies before the end
+
+    def _cancel_practice(self) -> None:
+        self._song_start -= self.practice.end_moved
+        self.practice.cancel()
+
+    def _take_up_practice(self, beat: float) -> list[MidiEvent]:
+        coming = self.practice.begin()
+        if coming is None:
+            return []
+        sent = self.ledger.release_all() if coming.leaves else []
+        if coming.bpm is not None:
+            change = ("tempo.bpm", coming.bpm)
+            self.live.change([change])
+            if self.transport.clock is None:
+                self.timeline.tempo = Tempo(coming.bpm, self.tempo.second_at(beat), beat)
+            else:
+                self.transport.clock.request_tempo(coming.bpm)
+            self.report(events.SettingsChanged((change,)))
+            sent += self._mapping.feedback(self.timeline.second_at(beat), self.settings)
+        return [*sent, *self._count_in_round(beat, coming)]
+
+    def _count_in_round(self, beat: float, coming: Coming) -> list[MidiEvent]:
+        """Play nothing but clicks from `beat` on, if the round is counted in; a scheduled mode starts with it."""
+        if not coming.count_in:
+            return []
+        self.timeline.start = beat + coming.count_in
+        sent = self._start_scheduled_mode(beat)
+        for part in self._parts:
+            if part is not self._soloist and part.rank == ONSET_RANK:
+                part.relocate()
+        self._soloist.wait_until(whole_tick_at(self.timeline.start))
+        self._count_in.start(coming.count_in_bars)
+        return sent
 
     # -- the mode
 
@@ -536,6 +604,7 @@ class Engine:
 
     def _restart(self, second: float) -> None:
         """Start the music from its top, counted in."""
+        self.practice.restart()
         counted_in = self.live.play.count_in * float(self.chart.chart.meter.quarters)
         self._relocate(0.0, counted_in + self._lead_s * self.tempo.bpm / 60)
         self._begin(second, counted_in=True)
@@ -562,6 +631,7 @@ class Engine:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
         if "song" in self._changes:
             self._start_song(self.timeline.second_at(self.transport.stopped_beat))
+        self._cancel_practice()
         self.timeline.move(position, self.transport.stopped_beat, ahead)
         self._changes.clear()
         self._turns.activity.clear()
@@ -599,8 +669,8 @@ class Engine:
             yield from self._play_free_ticks(second)
             return
         self.transport.note_played_to(second)
-        reached = reached_beat(self.timeline.beat_at(second))
         while True:
+            reached = reached_beat(self.timeline.beat_at(second))  # the tempo may change on a bar line
             if self._soloist.next_beat() <= reached:
                 self.prepare(second)
             beat, step = self._next_step()
@@ -680,19 +750,21 @@ class Engine:
             chords = self.chart.chords_in_bar(last_line / TICKS_PER_QUARTER)
             bar = events.BarPlayed(self.chart.bar_number_at(tick), chords, played)
             yield DueItem(beat, self.timeline.second_at(beat), bar)
-        self._accompaniment.start_bar(tick)
-        for part in self.band:
-            part.start_bar(tick)
+        if beat >= self.timeline.start:  # it is not counted in
+            self._accompaniment.start_bar(tick)
+            for part in self.band:
+                part.start_bar(tick)
         if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
             self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
         # If the machine stood still, continue with the bar that sounds now.
         sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
-        self._set_bar_line(max(tick + bar_ticks, sounding_line))
+        self._set_bar_line(max(tick + bar_ticks, sounding_line, whole_tick_at(self.timeline.start)))
+        yield from self._due(self._lamp(changed=True), beat)
 
     def _set_bar_line(self, tick: int) -> None:
         self._bar_line = tick  # of the next bar line
-        self._bar_line_pending = tick <= self.timeline.end_tick  # it lies before the end
+        self._prepare_bar_line()
         if self._song_start < math.inf:
             self._announce_song()
 
@@ -726,6 +798,7 @@ class Engine:
             self._accompaniment.memory(),
             {part.name: part.memory() for part in self.band},
             self._song_memory(),
+            self.practice.memory(),
         )
 
     def _song_memory(self) -> SongMemory | None:
@@ -759,9 +832,11 @@ class Engine:
             "mode": self._start_scheduled_mode,
             "chart": self._end_chart,
             "song": lambda beat: self._start_song(self.timeline.second_at(beat)),
+            "practice": self._take_up_practice,
         }
         self._changes = {name: changes[name] for name in memory.changes}
         self._song_start = math.inf if song is None or song.start is None else song.start
+        self.practice.recall(memory.practice, chart_follows="chart" in self._changes)
         self._set_bar_line(memory.bar_line)
 
     # -- what is shown
@@ -778,15 +853,19 @@ class Engine:
         return self._set_state("playing" if playing else "listening", self._soloist.turn_change(first))
 
     def _set_state(self, state: PlayState, until: float | None = None) -> list[MidiEvent]:
-        if (state, until) == (self._state, self._state_until):
-            return []
-        is_new, self._state, self._state_until = state != self._state, state, until
-        self.report(events.StateChanged(state, until))
-        return self._lamp() if is_new else []
+        if (state, until) != (self._state, self._state_until):
+            self._state, self._state_until = state, until
+            self.report(events.StateChanged(state, until))
+        return self._lamp(changed=True)
 
-    def _lamp(self) -> list[MidiEvent]:
-        midi = self.live.midi
-        return [] if midi.lamp is None else [ControlChange(midi.lamp, LAMP[self._state], midi.channel)]
+    def _lamp(self, *, changed: bool = False) -> list[MidiEvent]:
+        """Return what the lamp is sent; with `changed`, only if that has changed."""
+        midi, values = self.live.midi, LAMP if self.practice.coming is None else LAMP_BEFORE_NEWS
+        value = values[self._state]
+        if midi.lamp is None or (changed and value == self._lamp_value):
+            return []
+        self._lamp_value = value
+        return [ControlChange(midi.lamp, value, midi.channel)]
 
 
 def play_through(engine: Engine) -> Iterator[DueItem]:

@@ -37,6 +37,7 @@ DataByte = Annotated[int, msgspec.Meta(ge=0, le=127)]  # any other: a controller
 Bend = Annotated[int, msgspec.Meta(ge=-8192, le=8191)]  # the position of a pitch wheel, 0 at rest
 Sixteenths = Annotated[int, msgspec.Meta(ge=0, le=16383)]  # a song position: sixteenth notes from the start
 BarNumber = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]  # the first one after the count-in is 1
+ChartBar = Annotated[int, msgspec.Meta(ge=0, le=10**6)]  # of a chorus, from 0
 Real = Annotated[float, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
 Second = Real  # a moment of the player's clock, or a length
 Beat = Real  # a moment, in quarter notes since the player began, or a length
@@ -190,6 +191,12 @@ class SetMode(Message, frozen=True, tag="SetMode"):
     now: bool = False
 
 
+class JumpToBar(Message, frozen=True, tag="Jump"):
+    """Go on at a bar of the chart, counted from 0, at the next bar line; without one, go on as before."""
+
+    bar: ChartBar | None
+
+
 class LearnBinding(Message, frozen=True, tag="Learn"):
     """Bind the next controller that a hand moves to `target`; if that is an action, the next controller or note.
 
@@ -221,7 +228,15 @@ class SendSetup(Message, frozen=True, tag="Setup"):
 ForOnePort = ReleaseChannel | SendSetup
 """The commands that may be for one port; then what they send goes only there, and is no part of the music."""
 PlainCommand = (
-    ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod | SendSetup
+    ActionCommand
+    | ReleaseChannel
+    | SetMode
+    | JumpToBar
+    | LearnBinding
+    | LinkState
+    | JackPosition
+    | SetPortPeriod
+    | SendSetup
 )
 """The commands that a journal holds field by field."""
 Command = PlainCommand | SetChart | QueueSong | ChangeSettings

@@ -22,6 +22,7 @@ class Snapshot(Struct, frozen=True):
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
     until the beat `state_until`; None where that is not known ahead.
+    `practice` says what practice brings next.
     """
 
     second: float
@@ -44,6 +45,7 @@ class Snapshot(Struct, frozen=True):
     played_notes: int
     settings: Settings
     state_until: float | None = None
+    practice: str = ""
 
     def beats_since(self, second: float) -> float:
         """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""
@@ -62,8 +64,8 @@ class Snapshot(Struct, frozen=True):
         return span.bars_before + span.chart.bar_at(beat)[0] + 1
 
     def chart_span(self, beats_ahead: float = 0.0) -> tuple[ChartSpan, float]:
-        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since it took over."""
+        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since its top."""
         beat = self.top + self.beat + beats_ahead
         previous, current = self.charts
         span = current if snapped_beat(beat) >= current.start else previous
-        return span, beat - span.start
+        return span, beat - span.top

@@ -18,6 +18,7 @@ from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat
+from sideman.core.practice import check_loop
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings, choruses_of, with_values
 from sideman.core.timeline import PlaySpan
@@ -65,7 +66,8 @@ class Performance(Struct, frozen=True):
 
 
 def load_performance(settings: Settings, chart: Chart) -> Performance:
-    """Load the bundle that `settings` name, to play over `chart`. Raises an error if it is missing or broken."""
+    """Load the bundle that `settings` name, to play over `chart`. Raises an error if anything is missing or wrong."""
+    check_loop(settings, chart)
     bundle = load_bundle(settings.model.bundle)
     seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
     return Performance(settings, chart, bundle.info, make_network(settings.model.engine, bundle.weights), seed)
@@ -170,7 +172,7 @@ def _is_same_music(memory: EngineMemory, rehearsal: Engine, chart: Chart) -> boo
     """Whether the settings still ask for what was played."""
     settings = rehearsal.settings
     asked = chart, settings.play.mode, settings.play.rate, choruses_of(settings)
-    return asked == (rehearsal.chart.chart, memory.turns.current.name, memory.rate, memory.choruses)
+    return asked == (rehearsal.practice.chart, memory.turns.current.name, memory.rate, memory.choruses)
 
 
 def _play_silently(engine: Engine, place: float) -> None:

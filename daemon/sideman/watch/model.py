@@ -38,6 +38,7 @@ _KEPT_FIELDS = (
     "doing",
     "rolling",
     "waiting",
+    "practice",
     "bpm",
     "seed",
     "ports",
@@ -72,6 +73,7 @@ class WatchState(Struct):
     bpm: float | None = None
     rolling: bool = True
     waiting: str = ""  # for what, before the music begins
+    practice: str = ""  # what practice brings next
     mode: str = ""
     requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""

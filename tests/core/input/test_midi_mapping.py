@@ -527,7 +527,11 @@ def test_a_thousand_movements_per_second_move_no_note_and_the_last_one_wins(rate
 
 
 @settings(max_examples=6)
-@given(st.sampled_from([key for key in CONTROLLABLE if key not in ("play.mode", "play.offset_ms", "play.comp")]))
+@given(
+    st.sampled_from(
+        [key for key in CONTROLLABLE if key not in ("play.mode", "play.offset_ms", "play.comp", "play.click")]
+    )
+)
 def test_fast_movements_of_any_controller_leave_the_notes_on_their_beats(key: str) -> None:
     """Guards against: hanging or doubled notes while the rate or the swing is turned."""
     engine = performance(play__rate="eighth", **bind("cc.20", key)).make_engine(0.0)

@@ -16,6 +16,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.styles import Style
@@ -29,16 +30,34 @@ _KEPT_CHORDS = 16  # more than a line that is one bar old can ask for
 
 
 class ChartSpan(Struct, frozen=True, dict=True):
-    """`chart`, from beat `start` on; `bars_before` is the number of bars from the top of the music to `start`."""
+    """`chart`, from beat `start` on, which is its own beat `place`.
+
+    `bars_before` is the number of bars from the top of the music to the top of the chart, which may lie before `start`.
+    """
 
     start: float
     chart: Chart
     bars_before: int = 0
+    place: float = 0.0
+
+    @property
+    def top(self) -> float:
+        """The beat on which the chart's first bar began, or would have begun."""
+        return self.start - self.place
 
     @cached_property
     def tick(self) -> int:
         """The tick of `start`."""
         return round(self.start * TICKS_PER_QUARTER)
+
+    @cached_property
+    def first_number(self) -> int:
+        """The number of the bar at `start`."""
+        return self.bars_before + self.bar_at(self.tick)
+
+    @cached_property
+    def _top_tick(self) -> int:
+        return round(self.top * TICKS_PER_QUARTER)
 
     @cached_property
     def written_chart(self) -> WrittenChart:
@@ -52,22 +71,23 @@ class ChartSpan(Struct, frozen=True, dict=True):
         return tuple(round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER) for bar in bars)
 
     def bar_at(self, tick: float) -> int:
-        """Return the index of the bar at `tick`, as in `Chart`: 0 at `start`, and on through all choruses."""
+        """Return the index of the bar at `tick`, as in `Chart`: 0 at `top`, and on through all choruses."""
         count = len(self.chart.bars)
-        chorus, chorus_tick = divmod(tick - self.tick, self._bar_lines[-1])
+        chorus, chorus_tick = divmod(tick - self._top_tick, self._bar_lines[-1])
         return int(chorus) * count + bisect_right(self._bar_lines, chorus_tick, hi=count) - 1
 
     def bar_line_tick(self, bar: int) -> int:
         """Return the tick on which the bar with this index begins."""
-        return self.tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
+        return self._top_tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
 
 
 class SpanMemory(Struct, frozen=True):
-    """A chart as plain data, with the beat on which it took over and the bars before it."""
+    """A chart as plain data, with the beat on which it took over, the bars before its top, and its own beat there."""
 
     start: float
     chart: WrittenChart
     bars_before: int
+    place: float = 0.0
 
 
 class ChartsMemory(Struct, frozen=True):
@@ -95,25 +115,29 @@ class ChartTimeline:
 
     def memory(self) -> ChartsMemory:
         """Return the state as plain data."""
-        previous, current = (SpanMemory(span.start, span.written_chart, span.bars_before) for span in self.charts)
+        previous, current = (
+            SpanMemory(span.start, span.written_chart, span.bars_before, span.place) for span in self.charts
+        )
         held = ((beat, None if chord is None else chord.text) for beat, chord in self._held[-_KEPT_CHORDS:])
         return ChartsMemory(previous, current, tuple(held))
 
     def recall(self, memory: ChartsMemory) -> None:
         """Continue from `memory`. Raises ValueError or ChordError."""
         self._previous, self._current = (
-            ChartSpan(span.start, span.chart.chart(), span.bars_before) for span in (memory.previous, memory.current)
+            ChartSpan(span.start, span.chart.chart(), span.bars_before, span.place)
+            for span in (memory.previous, memory.current)
         )
         self._held = [(beat, None if text is None else parse_chord(text)) for beat, text in memory.held]
         self.revision += 1
         self._last_bar = (0, 0)
 
-    def set_chart(self, chart: Chart, beat: float) -> None:
-        """Let `chart` take over from its top at the bar line on `beat`; it also ends a held chord."""
-        bars_before = self.bar_number_at(beat * TICKS_PER_QUARTER)
+    def set_chart(self, chart: Chart, beat: float, place: float = 0.0) -> None:
+        """Let `chart` take over at the bar line on `beat`, from its own beat `place`; it also ends a held chord."""
+        number = self.bar_number_at(beat * TICKS_PER_QUARTER)
         if beat > self._current.start:  # otherwise it replaces a chart that has not begun yet
             self._previous = self._current
-        self._current = ChartSpan(beat, chart, bars_before)
+        span = ChartSpan(beat, chart, 0, place)
+        self._current = replace(span, bars_before=number - span.first_number)
         self._last_bar = (0, 0)
         self._set_held(None, beat)
 
@@ -149,7 +173,7 @@ class ChartTimeline:
         if (held := self.held_chord_at(beat)) is not None:
             return held
         span = self._span_at(beat)
-        return span.chart.chord_at(beat - span.start)
+        return span.chart.chord_at(beat - span.top)
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord and the beats until it (infinite if there is none).
@@ -169,8 +193,8 @@ class ChartTimeline:
             chart_follows = beat < takes_over and self._held[-1] == (takes_over, None)
             return (self.chord_at(takes_over), takes_over) if chart_follows else (held, math.inf)
         span = self._span_at(beat)
-        chord, change = span.chart.next_change_beat(beat - span.start)
-        change += span.start
+        chord, change = span.chart.next_change_beat(beat - span.top)
+        change += span.top
         return (self.chord_at(takes_over), takes_over) if beat < takes_over <= change else (chord, change)
 
     def chords_in_bar(self, beat: float) -> tuple[Chord, ...]:
@@ -214,6 +238,10 @@ class ChartTimeline:
             self._last_bar = line, span.bar_line_tick(index + 1) - line
         return self._last_bar
 
+    def bar_up_to(self, tick: int) -> int:
+        """Return the index, as in `Chart`, that the bar at the bar line `tick` has if nothing takes over there."""
+        return (self._current if tick > self._current.tick else self._previous).bar_at(tick)
+
     def bar_number_at(self, tick: float) -> int:
         """Return the number of the bar at `tick`: 0 is the bar at the top of the music."""
         span = self._span_at_tick(tick)
@@ -221,7 +249,7 @@ class ChartTimeline:
 
     def bar_line_tick(self, number: int) -> int:
         """Return the tick on which the bar with this number begins."""
-        span = self._current if number >= self._current.bars_before else self._previous
+        span = self._current if number >= self._current.first_number else self._previous
         return span.bar_line_tick(number - span.bars_before)
 
     def meter_at(self, tick: float) -> Meter:

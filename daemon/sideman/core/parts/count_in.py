@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clicks that count in: `play.count_in` bars before the first beat, in the meter of the first bar."""
+"""The clicks that count in: bars before the music, or before a round of practice, in the meter of its first bar."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ ACCENT_VELOCITY, CLICK_VELOCITY = 112, 80
 
 
 class CountIn(Part):
-    """Plays clicks on the drum channel before the music. One that comes too late is left out, and not counted."""
+    """Plays clicks on the drum channel before the music, or before a round.
+
+    One that comes too late is left out, and not counted.
+    """
 
     decision = 0
 
@@ -27,11 +30,14 @@ class CountIn(Part):
         self._timeline, self._live = timeline, timeline.live
         self._clicks: deque[tuple[float, int]] = deque()  # beat and velocity
 
-    def start(self) -> float:
-        """Count in to the beat on which the music begins; returns the beat of the first click, or that beat."""
+    def start(self, bars: int | None = None) -> float:
+        """Count in to the beat on which the music begins; returns the beat of the first click, or that beat.
+
+        There are `bars` with clicks, if that is given, else those of `play.count_in`.
+        """
         self.decision = next(self._timeline.decisions)
         meter = self._timeline.chart.meter_at(self._timeline.start * TICKS_PER_QUARTER)
-        count = self._live.play.count_in * meter.numerator
+        count = (self._live.play.count_in if bars is None else bars) * meter.numerator
         for number in range(count):
             beat = self._timeline.start - (count - number) * 4 / meter.denominator
             self._clicks.append((beat, CLICK_VELOCITY if number % meter.numerator else ACCENT_VELOCITY))

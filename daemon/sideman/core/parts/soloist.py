@@ -316,6 +316,12 @@ class Soloist(Part):
             self._silent_since = first
         self._next_tick, self._variation = first, None
 
+    def wait_until(self, tick: int) -> None:
+        """Play nothing before the bar line at `tick`, from which turns count again: it is counted in."""
+        self.choice = None
+        self.start_mode(tick, tick)
+        self._start_tick = self._next_tick
+
     def give_way(self, tick: int) -> None:
         """End what we play at `tick`."""
         self.choice = self._variation = None

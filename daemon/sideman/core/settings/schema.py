@@ -2,7 +2,7 @@
 """Every setting, defined once: its default, its type, and what it does in a musician's words.
 
 How to add a setting: add a field to one of the groups below. `config/default.yaml` is generated from them. A setting of
-`play` can be changed while sideman plays; so can the others in `LIVE_KEYS`.
+`play` or `practice` can be changed while sideman plays; so can the others in `LIVE_KEYS`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_meter
+from sideman.core.chart.places import check_place
 from sideman.core.chart.styles import STYLES, Style
 from sideman.core.settings.set_list import SetSong, set_list_type
 from sideman.core.settings.types import (
@@ -157,7 +158,7 @@ class MidiSettings(Struct, frozen=True):
         None,
         optional_type(None, integer_type(0, 127), "none"),
         "A controller that is sent on midi.channel and shows what sideman does: 0 for nothing, 64 for listening, 127 "
-        "for playing.",
+        "for playing; in the bar before a jump, a loop's next round, another key or another tempo 80 and 111 instead.",
     )
     drums: int = _setting(
         10, integer_type(1, 16), "The channel of the drums and the clicks. What you play on it is ignored."
@@ -569,6 +570,59 @@ class ChartSettings(Struct, frozen=True):
     )
 
 
+CYCLES = {
+    "off": 0,
+    "semitones": 1,
+    "whole tones": 2,
+    "minor thirds": 3,
+    "major thirds": 4,
+    "fourths": 5,
+    "fifths": 7,
+}
+"""The semitones from one round of practice to the next, for each value of `practice.transpose`."""
+
+
+def _read_loop(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError  # noqa: TRY004 - all types refuse a value with the same error
+    return check_place(str(value))
+
+
+LOOP_TYPE = SettingType("bars such as 5-8, the number of a bar, or the name of a section", _read_loop)
+
+
+class PracticeSettings(Struct, frozen=True):
+    """What is played again and again, slower, faster or in other keys. A round is a chorus, or once through the loop.
+
+    A `tempo_limit` of None is the slowest or the fastest tempo that there is.
+    """
+
+    loop: str | None = _setting(
+        None,
+        optional_type(None, LOOP_TYPE, "the whole chart"),
+        "Bars of the chart that are played again and again, from the next bar line on: 5-8 for bars, B for a section.",
+    )
+    count_in: int = _setting(
+        0, integer_type(0, 4), "The number of bars with clicks before each round of the loop, and after a jump."
+    )
+    tempo: float = _setting(
+        0.0,
+        number_type(-50, 50),
+        "How many beats per minute faster (or slower, below 0) each round is than the one before.",
+    )
+    tempo_limit: float | None = _setting(
+        None,
+        optional_type(None, number_type(20, 400), "none"),
+        "The tempo at which practice.tempo goes no further.",
+    )
+    transpose: str = _setting(
+        "off",
+        choice_type(*CYCLES),
+        "Play each round in another key, this much higher than the one before, until it is the first key again: "
+        "fourths goes from C to F, B flat, E flat and so on.",
+    )
+
+
 class ControlSettings(Struct, frozen=True):
     """Remote control while sideman plays.
 
@@ -637,6 +691,7 @@ class Settings(Struct, frozen=True):
     play: PlaySettings = PlaySettings()
     tempo: TempoSettings = TempoSettings()
     chart: ChartSettings = ChartSettings()
+    practice: PracticeSettings = PracticeSettings()
     control: ControlSettings = ControlSettings()
     takes: TakesSettings = TakesSettings()
     log: LogSettings = LogSettings()
@@ -679,12 +734,12 @@ CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose", "chart
 LIVE_KEYS = frozenset(
     {"tempo.bpm", "chart.tempo", "midi.transpose", "midi.ghost", "log.level", *CHART_KEYS, *BINDING_KEYS}
 )
-"""The keys that can be changed while sideman plays, besides all keys of `play`."""
+"""The keys that can be changed while sideman plays, besides all keys of `play` and `practice`."""
 
 
 def is_live(name: str) -> bool:
     """Whether the setting `name` can be changed while sideman plays."""
-    return name.startswith("play.") or name in LIVE_KEYS
+    return name.startswith(("play.", "practice.")) or name in LIVE_KEYS
 
 
 def closest_key(name: str) -> str | None:

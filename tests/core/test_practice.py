@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Practice in the engine: loops, jumps, rounds that are faster or in another key, all on bar lines."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice, pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.core.actions import Faster, Slower, Start, Stop
+from sideman.core.chart.chart import ChartError, Meter
+from sideman.core.chart.places import Place, check_place, find_place, section_at
+from sideman.core.chart.text import parse_changes
+from sideman.core.engine import LAMP, LAMP_BEFORE_NEWS, Engine
+from sideman.core.events import BarStarted, ChangeSettings, ControlChange, EventSent, JumpToBar, NoteOn, SetChart
+from sideman.core.parts.count_in import CLICK_PITCH
+from sideman.core.settings.schema import CYCLES
+from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
+from support.fakes import performance, play_on_fake_clock
+
+CHANGES = "key: C\n[A] | C | F | [B] | G7 | Em |"
+FOUR = Meter(4, 4)
+
+
+def engine(**keys: Any) -> Engine:
+    """An engine at 120 beats a minute over four bars of 2 seconds."""
+    return performance(**{"chart__changes": CHANGES, "play__rate": "beat", **keys}).make_engine(0.0)
+
+
+def change(**keys: object) -> ChangeSettings:
+    """New values of settings of practice."""
+    return ChangeSettings(tuple((f"practice.{name}", value) for name, value in keys.items()))
+
+
+def bars(one: Engine, arrivals: list[tuple[float, Any]], until: float) -> list[tuple[float, str]]:
+    """The beats on which bars begin, with their first chords."""
+    recorder, _ = play_on_fake_clock(one, until, arrivals)
+    return [(each.beat, each.changes[0][1].text) for each in recorder.reports if isinstance(each, BarStarted)]
+
+
+def chords(one: Engine, arrivals: list[tuple[float, Any]], until: float) -> list[str]:
+    """The first chords of the bars."""
+    return [chord for _, chord in bars(one, arrivals, until)]
+
+
+@given(st.floats(0.05, 1.9), st.integers(1, 4), st.integers(0, 3))
+def test_a_loop_is_played_round_and_round(second: float, first: int, more: int) -> None:
+    """Guards against: a loop that leaves a bar out, plays one too many, or begins off the bar line."""
+    last = min(4, first + more)
+    started = bars(engine(), [(second, change(loop=f"{first}-{last}"))], 24.1)
+    chart = ["C", "F", "G7", "Em"]
+    looped, natural = chart[first - 1 : last], ["C"]
+    if first == 1 and last > 1:  # the music is in the loop already
+        natural = chart[:last]
+    expected = (natural + looped * 12)[: len(started)]
+    assert [chord for _, chord in started] == expected
+    assert [beat for beat, _ in started] == [4 * bar for bar in range(len(started))]
+
+
+def test_the_end_of_a_loop_lets_the_chart_go_on() -> None:
+    """Guards against: a form that is out of step with the band once a loop has ended, or repeats its last round."""
+    arrivals = [(0.5, change(loop="2-3")), (5.5, change(loop=None))]
+    assert chords(engine(), arrivals, 14.1)[:7] == ["C", "F", "G7", "Em", "C", "F", "G7"]
+    arrivals = [(0.5, change(loop="2-3")), (7.5, change(loop=None))]
+    assert chords(engine(), arrivals, 14.1)[:7] == ["C", "F", "G7", "F", "G7", "Em", "C"]
+
+
+@given(st.integers(0, 3), st.floats(0.05, 1.9) | st.floats(2.05, 3.9) | st.floats(4.05, 5.9))
+def test_a_jump_lands_on_the_next_bar_line(bar: int, second: float) -> None:
+    """Guards against: a jump in the middle of a bar, or to another bar than was asked for."""
+    started = chords(engine(), [(second, JumpToBar(bar))], 14.1)
+    at, chart = int(second // 2) + 1, ["C", "F", "G7", "Em"]
+    assert started == [*chart[:at], *(chart[(bar + number) % 4] for number in range(len(started) - at))]
+
+
+def test_a_jump_can_be_taken_back_and_one_out_of_the_chart_does_nothing() -> None:
+    """Guards against: a pedal pressed by mistake that cannot be undone, or a bar that does not exist."""
+    for second in (JumpToBar(None), JumpToBar(99)):
+        assert chords(engine(), [(0.5, JumpToBar(2)), (0.7, second)], 6.1) == ["C", "F", "G7", "Em"]
+
+
+@pytest.mark.parametrize(("cycle", "second"), [("fourths", "F"), ("fifths", "G"), ("semitones", "Db")])
+def test_each_round_is_in_the_next_key(cycle: str, second: str) -> None:
+    """Guards against: a cycle of keys that stops, or that has drifted when it comes round to its first key."""
+    one = engine(practice__transpose=cycle)
+    started = chords(one, [], 12 * 8 + 0.1)
+    roots = started[::4]
+    assert roots[:2] == ["C", second]
+    assert len(set(roots[:12])) == 12
+    assert roots[12] == "C"
+
+
+def test_the_key_of_the_chart_comes_back_when_the_cycle_ends() -> None:
+    """Guards against: music that stays in a strange key."""
+    arrivals = [(9.0, change(transpose="off"))]
+    assert chords(engine(practice__transpose="fourths"), arrivals, 12.1) == ["C", "F", "G7", "Em", "F", "F", "G7"]
+
+
+@pytest.mark.parametrize(("step", "limit", "expected"), [(10, 135, [120, 130, 135, 135]), (-30, 70, [120, 90, 70, 70])])
+def test_each_round_is_faster_up_to_the_limit(step: float, limit: float, expected: list[float]) -> None:
+    """Guards against: a tempo that runs away, changes off the bar line, or makes the beats jump."""
+    one = engine(practice__loop="1-2", practice__tempo=step, practice__tempo_limit=limit)
+    recorder, _ = play_on_fake_clock(one, 16.0)
+    starts = [one.timeline.tempo.bpm]
+    assert starts[0] == expected[-1]
+    found = [bpm for report in recorder.reports if (bpm := dict(getattr(report, "values", ())).get("tempo.bpm"))]
+    assert found == [bpm for before, bpm in pairwise(expected) if before != bpm]
+    lasted = sum(8 * 60 / bpm for bpm in expected[:2])
+    assert one.timeline.tempo.second_at(16.0) == pytest.approx(lasted)
+
+
+def test_slower_and_faster_on_the_bar_line() -> None:
+    """Guards against: a pedal that breaks the bar, or a tempo that is not what it was after slower and faster."""
+    one = engine()
+    play_on_fake_clock(one, 5.0, [(0.5, Slower()), (1.0, Slower())])
+    assert one.tempo.bpm == 97.2
+    assert one.tempo.second_at(4.0) == pytest.approx(2.0)
+    one = engine()
+    play_on_fake_clock(one, 6.5, [(0.5, Slower()), (3.0, Faster())])
+    assert one.tempo.bpm == 120.0
+
+
+@given(st.integers(1, 2), st.sampled_from(["solo", "trade", "answer", "duet"]))
+def test_a_round_is_counted_in(count: int, mode: str) -> None:
+    """Guards against: notes in the count-in, clicks off the beat, or a loop that starts beside its bar line."""
+    keys = {"practice__loop": "2-3", "practice__count_in": count, "play__mode": mode, "play__comp": "bass"}
+    one = engine(**keys, play__trade_first="sideman", play__density=4.0)
+    started, length = bars(one, [], 40.1), 8 + 4 * count
+    rounds = [beat for beat, chord in started if chord == "F"]
+    assert len(rounds) > 4
+    assert rounds == [length * number for number in range(len(rounds))]
+    recorder, _ = play_on_fake_clock(engine(**keys, play__trade_first="sideman", play__density=4.0), 40.1)
+    sent = [each for each in recorder.reports if isinstance(each, EventSent)]
+    notes = [(each.beat, each.event) for each in sent if isinstance(each.event, NoteOn)]
+    for beat, note in notes:
+        is_click = note.channel == 10 and note.pitch == CLICK_PITCH
+        assert is_click == ((beat + 1e-6) % length >= 8 - 1e-6)
+    assert sum(note.channel == 10 for beat, note in notes if beat < length) == 4 * count
+
+
+def test_a_loop_has_no_end_and_a_jump_moves_it() -> None:
+    """Guards against: music that ends in the middle of a loop, or goes on for ever after it."""
+    one = engine(chart__choruses=1, practice__loop="3-4")
+    assert chords(one, [], 20.1) == ["G7", "Em"] * 5 + ["G7"]
+    one = engine(chart__choruses=1)
+    assert chords(one, [(6.5, JumpToBar(1))], 60.0) == ["C", "F", "G7", "Em", "F", "G7", "Em"]
+    assert one.timeline.end == 28.0
+
+
+def test_start_begins_with_the_loop_in_the_key_of_the_chart() -> None:
+    """Guards against: a start that plays the bars before the loop."""
+    one = engine(practice__loop="B", practice__transpose="fourths")
+    started = chords(one, [(9.0, Stop()), (9.5, Start())], 12.1)
+    assert started == ["G7", "Em", "C7", "Am", "F7", "G7", "Em"]
+
+
+def test_another_chart_ends_what_was_to_come() -> None:
+    """Guards against: a jump into the wrong song."""
+    other = parse_changes("| Ab | Db |", FOUR, "x")
+    assert chords(engine(), [(0.5, JumpToBar(3)), (0.7, SetChart(other))], 4.1)[:3] == ["C", "Ab", "Db"]
+
+
+@given(st.floats(0.3, 25.0), st.booleans())
+def test_what_is_saved_goes_on(second: float, counted_in: bool) -> None:
+    """Guards against: practice that begins again, in another key or at another place, after a restart."""
+    keys: dict[str, Any] = {
+        "practice__loop": "2-3", "practice__transpose": "fourths", "practice__tempo": 5.0, "chart__choruses": 9,
+        "practice__count_in": int(counted_in),
+    }  # fmt: skip
+    one, whole = performance(chart__changes=CHANGES, **keys), performance(chart__changes=CHANGES, **keys)
+    played = one.make_engine(0.0)
+    play_on_fake_clock(played, second)
+    written = json.loads(msgspec.json.encode(played.memory()))
+    again = engine_from(read_memory(written), whole, 0.0)
+    assert again.memory().practice == played.memory().practice
+    assert again.memory().charts == played.memory().charts
+    assert again.timeline.end == played.timeline.end
+
+
+def test_a_solo_goes_on_in_its_key_after_a_restart() -> None:
+    """Guards against: a restart that loses the place in a cycle of keys, or in a loop."""
+    keys: dict[str, Any] = {"practice__loop": "2-3", "practice__transpose": "fourths"}
+    made = performance(chart__changes=CHANGES, **keys)
+    for second, following in [(4.5, ["C7", "Eb", "F7", "Ab"]), (6.5, ["Eb", "F7", "Ab", "Bb7"])]:
+        played = made.make_engine(0.0)
+        play_on_fake_clock(played, second)
+        again = resumed_engine(made, state_of(played.memory(), made), 0.0)
+        assert chords(again, [], 8.1)[:4] == following
+
+
+def test_an_older_memory_is_read() -> None:
+    """Guards against: a saved solo that is lost with the new version."""
+    written = msgspec.to_builtins(engine().memory())
+    del written["practice"]
+    for span in ("previous", "current"):
+        del written["charts"][span]["place"]
+    assert read_memory(written) == engine().memory()
+
+
+def test_the_lamp_and_the_status_say_what_comes() -> None:
+    """Guards against: a student who does not know that the key or the place changes with the next bar."""
+    one = engine(midi__lamp=20, practice__loop="1-2", practice__transpose="fourths")
+    recorder, _ = play_on_fake_clock(one, 3.9)
+    sent = [each.event for each in recorder.reports if isinstance(each, EventSent)]
+    lamp = [event.value for event in sent if isinstance(event, ControlChange)]
+    assert lamp[-3:] == [LAMP["playing"], LAMP_BEFORE_NEWS["playing"], LAMP["idle"]]
+    assert one.snapshot(3.9).practice == "bars 1-2 again, then in F"
+    one.receive(JumpToBar(2), 3.9)
+    assert one.snapshot(3.9).practice.startswith("bar 3 next")
+    assert engine().snapshot(0.0).practice == ""
+
+
+def test_places_are_found_and_refused_by_name() -> None:
+    """Guards against: a loop of other bars than were named, or an error that does not say what would be right."""
+    chart = parse_changes(CHANGES, FOUR, "x")
+    assert [find_place(chart, text) for text in ("b", "A", "2", "2 - 3")] == [
+        Place(2, 4),
+        Place(0, 2),
+        Place(1, 2),
+        Place(1, 3),
+    ]
+    assert (section_at(chart, 1), section_at(chart, 3)) == (Place(0, 2), Place(2, 4))
+    for wrong, said in [
+        ("C", "no section of that name; its bars are 1-4, its sections are A, B"),
+        ("3-5", "no bar 5; its bars are 1-4"),
+        ("0", "counted from 1"),
+        ("4-2", "the first bar comes first, as in 2-4"),
+        ("", "no place"),
+    ]:
+        with pytest.raises(ChartError, match=said):
+            find_place(chart, wrong)
+    assert check_place(" 5  -8".replace("  ", " ")) == "5-8"
+    assert set(islice(CYCLES, 1)) == {"off"}
