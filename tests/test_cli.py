@@ -195,3 +195,33 @@ def test_the_version_and_the_help_load_next_to_nothing() -> None:
     names = loaded("import sys, sideman.cli; sideman.cli.main(['--version'])")
     assert "sideman" in names
     assert not names & {"numpy", "mido", "rtmidi", "yaml", *HEAVY}
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["run", "--tempo", "140"], "did you mean --bpm 140?"),
+        (["run", "--song=waltz"], "did you mean --chart waltz?"),
+        (["run", "--temperature", "0.5"], "did you mean --set play.temperature=0.5?"),
+        (["run", "--midi-output", "Volca"], "did you mean --set midi.output=Volca?"),
+        (["render", "--out", "x.mid", "--style", "bebop"], "did you mean --preset bebop?"),
+        (["render", "--output", "x.mid"], "did you mean --out?"),
+        (["run", "--xyzzy"], "see sideman run --help"),
+        (["takes", "shwo"], "did you mean show?"),
+    ],
+)
+def test_a_wrong_option_is_met_with_the_right_one(
+    words: list[str], hint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a player who looks for the right option in three screens of help."""
+    assert cli.main(words) == 2
+    said = capfd.readouterr().err
+    assert hint in said
+    assert said.count("\n") == 1
+
+
+def test_the_name_alone_says_where_to_start(capfd: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a newcomer who sees fourteen commands and does not know which one makes music."""
+    cli.main([])
+    shown = capfd.readouterr().out
+    assert shown.index("sideman run") < shown.index("Commands:")

@@ -11,9 +11,10 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NoReturn, TextIO, cast
+from typing import TextIO, cast
 
 from sideman import __version__
+from sideman.commands.parser import Parser
 from sideman.core.errors import UsageError
 from sideman.exit_status import DISK_ERRNOS, INTERRUPTED, exit_status_and_message
 from sideman_models.text import PrintableStream, closest, printable
@@ -42,6 +43,13 @@ _HELP = """usage: sideman COMMAND [OPTION]...
 
 A real-time MIDI improviser: it plays a jazz solo with you.
 
+Where to start:
+  sideman run --sound            hear it play a blues at once (needs fluidsynth); Ctrl-C stops it
+  sideman run                    play on the MIDI port 'sideman:out', and hear you on 'sideman-in:in'
+  sideman ctl watch              see what a running sideman plays; its keys control it
+  sideman check                  find out what would be played, and what is missing
+
+Commands:
 {commands}
 
 `sideman COMMAND --help` shows the options of a command, `sideman --version` the version."""
@@ -93,22 +101,15 @@ def _run_and_report(words: list[str]) -> int:
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line, like all other errors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-
 def _run(words: list[str]) -> int:
     try:
-        front = _Parser("sideman", description="A real-time MIDI improviser.", allow_abbrev=False, add_help=False)
+        front = Parser("sideman", description="A real-time MIDI improviser.", allow_abbrev=False, add_help=False)
         front.add_argument("-h", "--help", action="store_true")
         front.add_argument("--version", action="version", version=f"sideman {__version__}")
         front.add_argument("--debug", action="store_true")
         front.add_argument("command", nargs="?")
         front.add_argument("rest", nargs=argparse.REMAINDER)
-        args = front.parse_args(words)
+        args = front.parse_all(words)
         if (name := args.command) is None:
             print(_HELP.format(commands="\n".join(f"  {each:10}{text}" for each, text in COMMANDS.items())))
             return 0 if args.help else UsageError.exit_status
@@ -117,10 +118,10 @@ def _run(words: list[str]) -> int:
             hint = f"did you mean {near}?" if near else f"the commands are {', '.join(COMMANDS)}"
             raise UsageError(f"{name}: no such command; {hint}")
         module = importlib.import_module(f"sideman.commands.{name}")
-        parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
+        parser = Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
         module.add_arguments(parser)
-        return int(module.run(parser.parse_args(["--help"] if args.help else args.rest)))
+        return int(module.run(parser.parse_all(["--help"] if args.help else args.rest)))
     except SystemExit as end:  # argparse raises it after --help and --version
         return int(end.code or 0)
 

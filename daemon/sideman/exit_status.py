@@ -59,7 +59,9 @@ def exit_status_and_message(error: Exception) -> tuple[int, str]:
         case ModelsError():
             text = str(error)
         case ModuleNotFoundError(name=str(name)) if name and not name.startswith("sideman"):
-            kind, text = Unavailable, f"{name} is not installed; training needs it: install sideman[train]"
+            extra = "picture" if name.startswith("matplotlib") else "train"
+            need = {"picture": "drawing", "train": "training"}[extra]
+            kind, text = Unavailable, f"{name} is not installed; {need} needs it: install sideman[{extra}]"
         case MemoryError():
             text = "not enough memory; give the program less to do at once, or more memory"
         case OSError():

@@ -2,7 +2,7 @@
 """Draws pictures as PNG: a piano roll of notes over chords, learning curves, and the frequencies of values.
 
 Each picture is drawn on a canvas of its own, without a display or pyplot's global state. This module needs matplotlib,
-which the extra `train` installs; nothing that plays imports it.
+which the extra `picture` installs; nothing that plays imports it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,6 +51,18 @@ BarStartFunction = Callable[[int], float]
 """Returns the beat on which a bar starts. The bar is a number from 0, without an upper limit."""
 
 
+Player = Literal["band", "you", "sideman"]
+"""Who plays a note."""
+_PLAYER_LOOKS: Mapping[Player, tuple[float, Mapping[str, Any]]] = {
+    "band": (0.5, {"facecolors": "#c9ced6", "edgecolor": "#8d94a0", "linewidth": 0.3, "zorder": 2}),
+    "you": (0.86, {"facecolors": "#ffffff", "edgecolor": "#00806a", "linewidth": 1.0, "hatch": "/////", "zorder": 4}),
+    "sideman": (0.86, {"edgecolor": INK, "linewidth": 0.3, "zorder": 3}),
+}
+"""The height of each player's notes and their look, in the order in which they are drawn: one can tell them apart
+without colours. The colour of sideman's notes is their velocity."""
+_PLAYER_TEXTS: Mapping[Player, str] = {"band": "band: grey, flat", "you": "you: hatched", "sideman": "sideman: filled"}
+
+
 class RollNote(Struct, frozen=True):
     """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity` (0..127)."""
 
@@ -58,6 +70,7 @@ class RollNote(Struct, frozen=True):
     length: float
     pitch: int
     velocity: int = 84
+    player: Player = "sideman"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -83,7 +96,7 @@ def figure_png(figure: Figure) -> bytes:
 def piano_roll(
     notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], title: str, bar_start: BarStartFunction
 ) -> bytes:
-    """Draw `notes` over `chords` as PNG, in rows of four or eight bars. The colour of a note is its velocity.
+    """Draw `notes` over `chords` as PNG, in rows of four or eight bars. The colour of sideman's is their velocity.
 
     A chord is (beat, name), sorted by beat. If there are more than `MAX_PICTURE_BARS` bars, only the first ones are
     drawn, and the title says so.
@@ -102,6 +115,9 @@ def piano_roll(
     missing = max(0, _MIN_SEMITONES - (high - low))
     low, high = low - missing // 2, high + (missing + 1) // 2
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
+    players = [player for player in _PLAYER_LOOKS if any(note.player == player for note in notes)]
+    if len(players) > 1:
+        title += f" · {', '.join(_PLAYER_TEXTS[player] for player in reversed(players))}"
     figure, all_axes = _make_rows(math.ceil(shown / row_bars), (high - low + 1) * _SEMITONE_INCHES, title)
     for row, axes in enumerate(all_axes):
         first, bar_count = row * row_bars, min(row_bars, shown - row * row_bars)
@@ -184,10 +200,15 @@ def _draw_chord_names(axes: Axes, chords: Sequence[tuple[float, str]], start: fl
 def _draw_notes(axes: Axes, notes: Sequence[RollNote], start: float, end: float) -> None:
     """Draw the notes of a row. A note across the end of a row is drawn in both rows."""
     parts = [(max(note.onset, start), min(note.onset + note.length, end), note.pitch) for note in notes]
-    visible = [(part, note.velocity) for part, note in zip(parts, notes, strict=True) if part[1] > part[0]]
-    colours = [_VELOCITY_COLOURS(_VELOCITY_RANGE(velocity)) for _, velocity in visible]
-    bars = [part for part, _ in visible]
-    _draw_rectangles(axes, bars, 0.86, facecolors=colours, edgecolor=INK, linewidth=0.3, zorder=3)
+    visible = [(part, note) for part, note in zip(parts, notes, strict=True) if part[1] > part[0]]
+    for player, (height, look) in _PLAYER_LOOKS.items():
+        bars = [part for part, note in visible if note.player == player]
+        if player == "sideman":
+            velocities = (note.velocity for _, note in visible if note.player == player)
+            colours = [_VELOCITY_COLOURS(_VELOCITY_RANGE(velocity)) for velocity in velocities]
+            _draw_rectangles(axes, bars, height, facecolors=colours, **look)
+        elif bars:
+            _draw_rectangles(axes, bars, height, **look)
 
 
 # -- curves and bars

@@ -12,6 +12,7 @@ from sideman import cli
 from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart
+from sideman.core.settings.instruments import INSTRUMENTS
 from support.ireal import html_page, playlist_link, song_text
 
 
@@ -121,6 +122,58 @@ def test_a_song_of_a_playlist_is_played_by_its_title(tmp_path: Path, monkeypatch
 def test_a_link_is_a_chart() -> None:
     """Guards against: a link has to be saved to a file before it can be used."""
     assert chart("--set", f"chart.file={playlist_link(song_text('One', 'T44[C   |G7   Z'))}").text() == "| C | G7 |"
+
+
+NOTHING = ("--set", "midi.output=none", "--set", "midi.input=none")
+
+
+def test_it_shows_what_will_be_played_with_the_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: `check` says that all settings have their defaults, and `run` plays eighths at 208."""
+    out = " ".join(check(capsys, *NOTHING, "--preset", "bebop", "--mode", "trade", "--bpm", "90")[1].split())
+    assert "preset bebop" in out
+    assert "play.rate is eighth" in out
+    assert "sideman takes turns with you, 4 bars each: eighths, no band" in out
+    assert "tempo 90 bpm" in out
+    assert "all settings have their defaults" in check(capsys)[1]
+
+
+def test_the_key_is_the_one_that_the_player_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a trumpeter to whom `check` and `run` show different keys."""
+    words = ("--chart", "waltz", "--set", "midi.transpose=-2")
+    out = check(capsys, *words)[1]
+    assert ", in Am, " in out
+    assert "| Am7 | Dm7 |" in out
+    assert "you read it in Am; it sounds in Gm" in out
+    with_key = check(capsys, *words, "--key", "Em")[1]
+    assert ", in Em, " in with_key
+    assert "| Em7 | Am7 |" in with_key
+    assert check(capsys, "--chart", "| C7 | F7 |", "--key", "Bb")[1].endswith("| Bb7 | Eb7 |\n")
+
+
+@pytest.mark.parametrize("key", ["H", "", "C major please"])
+def test_a_wrong_key_is_a_usage_error(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a tune in a key that nobody asked for."""
+    assert check(capsys, "--chart", "waltz", "--key", key)[0] == 2
+
+
+def test_chords_of_every_source_are_written_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: `C^7` from a link and `Cmaj7` from a text, which look like two chords."""
+    link = playlist_link(song_text("Odd", "T44[C^7   |A-7   |Dh7   |G7b9   Z"))
+    text = write(tmp_path / "a.chart", "| CΔ | Am7 | Dø | G7(b9) |")
+    shown = [check(capsys, "--chart", each)[1].splitlines()[-1] for each in (link, str(text))]
+    assert shown == ["| Cmaj7 | Am7 | Dm7b5 | G7b9 |"] * 2
+
+
+def test_the_sound_of_the_solo_is_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a player who has to know that a tenor saxophone is number 67."""
+    assert "midi.program is 67" in " ".join(check(capsys, *NOTHING, "--instrument", "Tenor Saxophone")[1].split())
+    status, _, err = check(capsys, *NOTHING, "--instrument", "trumpett")
+    assert status == 2
+    assert "trumpet" in err
+    assert len(INSTRUMENTS) == 128
+    assert [INSTRUMENTS[name] for name in ("grand piano", "double bass", "trumpet", "flute", "gunshot")] == [
+        1, 33, 57, 74, 128
+    ]  # fmt: skip
 
 
 def test_it_says_what_the_network_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import stat
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import mido
 import pytest
@@ -22,6 +23,7 @@ from sideman.commands import render
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import (
     CannotCreate,
+    ConfigError,
     DiskError,
     NoSuchInput,
     SidemanError,
@@ -29,8 +31,8 @@ from sideman.core.errors import (
     UnreadableInput,
     UsageError,
 )
-from sideman.render.render import chord_symbols, note_spans, render_take, take_name, take_seed
-from sideman.sound.fluidsynth import find_fluidsynth
+from sideman.render.render import chord_symbols, note_spans, render_take, take_name, take_picture, take_seed
+from sideman.sound.fluidsynth import GAIN, find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from support.fakes import performance
 from support.processes import write_bundle
@@ -202,8 +204,8 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
     ("words", "error"),
     [
         (["--out", "x.mid", "--bars", "0"], UsageError),
-        (["--out", "x.mid", "--seed", "-1"], UsageError),
-        (["--out", "x.mid", "--seed", str(2**32)], UsageError),
+        (["--out", "x.mid", "--seed", "-1"], ConfigError),
+        (["--out", "x.mid", "--seed", str(2**32)], ConfigError),
         (["--out", "x", "--takes", "0"], UsageError),
         (["--out", "x.mid", "--takes", "2"], UsageError),
         (["--out", "{name}.mid"], UsageError),
@@ -245,11 +247,49 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     words = ["render", "--out", "a.mid", "--picture", "a.png", "--set", "model.bundle=../untrained"]
     assert main(words) == 69
-    assert "sideman[train]" in capfd.readouterr().err
+    assert "sideman[picture]" in capfd.readouterr().err
     assert not list(folder.iterdir())
 
 
+def test_a_picture_shows_the_band_and_the_solo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a picture of a solo in the air, without the bass that it was played over."""
+    pictures = pytest.importorskip("sideman_models.pictures")
+    drawn: list[Any] = []
+
+    def draw(notes: list[Any], *_: object) -> bytes:
+        drawn.extend(notes)
+        return b""
+
+    monkeypatch.setattr(pictures, "piano_roll", draw)
+    take = render_take(performance(play__comp="bass"), 2, "x")
+    take_picture({"sideman": take.events, "band": take.band}, [], "x", take.chart.beat_of_bar)
+    assert {note.player for note in drawn} == {"sideman", "band"}
+    assert max(note.pitch for note in drawn if note.player == "band") <= 55
+
+
 # -- sound
+
+
+@pytest.mark.subprocess
+def test_the_name_says_what_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a MIDI file that is called solo.wav, and which no player opens."""
+    fake_fluidsynth(folder, monkeypatch)
+    run("--out", "a.wav", "--bars", "2", "--sound-font", "../font.sf2")
+    assert Path("a.wav").read_bytes().startswith(b"RIFF")
+    for words in (["--out", "a.mp3"], ["--out", "a.mid", "--wav", "b.png"], ["--out", "{name}.ogg", "--takes", "2"]):
+        with pytest.raises(UsageError, match="its name says"):
+            run(*words)
+    run("--out", "take 1.5", "--bars", "1")
+    assert Path("take 1.5").read_bytes().startswith(b"MThd")
+
+
+@pytest.mark.subprocess
+def test_a_sound_file_is_as_loud_as_live_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a file that is a third as loud as what was heard with --sound."""
+    options = fake_fluidsynth(folder, monkeypatch)
+    run("--out", "a.mid", "--bars", "2", "--wav", "a.wav", "--sound-font", "../font.sf2")
+    given = options.read_text().split()
+    assert given[given.index("-g") + 1] == str(GAIN)
 
 
 @pytest.mark.subprocess

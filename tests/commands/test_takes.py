@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mido
 import msgspec
@@ -23,9 +24,10 @@ from msgspec.structs import replace
 from sideman.cli import main
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.events import BarPlayed, ChangeSettings, PortChanged
+from sideman.core.events import BarPlayed, ChangeSettings, NoteHeard, NoteOn, PortChanged
 from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import Journal, TakeTotals
+from sideman_models.music.harmony import pitch_name
 from sideman_models.network.bundle import load_bundle
 from support.fakes import performance
 from support.performances import PHRASE
@@ -238,12 +240,51 @@ def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.C
     run("show", folder.names()[0])
     shown = capsys.readouterr().out
     bars = [report for report in reports if isinstance(report, BarPlayed)]
-    keys = [-9, -9, -2, -2]
-    assert [line for line in shown.splitlines() if line.startswith("bar ")] == [
-        bar.text(key) for bar, key in zip(bars, keys, strict=True)
-    ]
+    lines = [line for line in shown.splitlines() if line.startswith("bar ")]
+    for bar, key, line in zip(bars, [-9, -9, -2, -2], lines, strict=True):
+        names = ["-" if each.pitch is None else pitch_name(each.pitch - key) for each in bar.choices]
+        assert line == f"bar {bar.number} | {bar.chords[0].shown(key).text} | sideman {' '.join(names)}"
     assert "| Bm7 | E7 | Amaj7 | F#7alt |" in shown
     assert "\nbar 2 | E7 | " in shown
+
+
+def test_a_take_shows_what_you_played(
+    folder: TakeFolder, take: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a take, and its picture, from which half of the music is missing: yours."""
+    run("show", take.name)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bar ")]
+    heard = [report.note for report in take.reports() if isinstance(report, NoteHeard)]
+    struck = [pitch_name(note.pitch) for note in heard if isinstance(note, NoteOn)]
+    assert struck
+    assert [word for line in lines for word in line.partition("| you ")[2].split()] == struck
+    drawn: list[Any] = []
+    pictures = pytest.importorskip("sideman_models.pictures")
+
+    def draw(notes: list[Any], *_: object) -> bytes:
+        drawn.extend(notes)
+        return b""
+
+    monkeypatch.setattr(pictures, "piano_roll", draw)
+    run("export", take.name, "--out", "roll.png")
+    assert [pitch_name(note.pitch) for note in drawn if note.player == "you"] == struck
+    assert {note.player for note in drawn} == {"sideman", "you"}
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize(("does", "status"), [("", 0), ("echo 'Failed to create the audio driver' >&2", 69)])
+def test_a_take_is_played_aloud(
+    does: str, status: int, folder: TakeFolder, take: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: `takes play` that is silent and says nothing about it."""
+    program = folder.path / "bin" / "fluidsynth"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "$last" "{folder.path}/heard"\n{does}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    (folder.path / "font.sf2").write_bytes(b"RIFF\x04\x00\x00\x00sfbk")
+    assert main(["takes", "play", take.name, "--sound-font", str(folder.path / "font.sf2")]) == status
+    assert (folder.path / "heard").read_bytes() == folder.midi(take.name).read_bytes()
 
 
 def test_a_take_is_played_again_from_its_files(
@@ -260,6 +301,8 @@ def test_a_take_is_played_again_from_its_files(
     assert run("replay", take.name) == 1
     assert "then NoteOn(pitch=1, velocity=2, channel=3) on beat 0.0, now" in capsys.readouterr().out
     shutil.rmtree(write_bundle(home))
+    with pytest.raises(UsageError, match="its name says"):
+        run("replay", take.name, "--out", "again.wav")
     with pytest.raises(Unavailable, match="is gone or has changed"):
         run("replay", take.name)
 
@@ -417,6 +460,6 @@ def test_listing_and_showing_write_nothing(
     assert main(["takes", "export", name, "--out", "out.mid"]) == 0
     assert b"Blue\\nssh-ed25519" in Path("out.mid").read_bytes()
     assert b"\nssh-" not in Path("out.mid").read_bytes()
-    assert main(["takes", "export", name, "--out", str(folder.path / planted.format(name=name))]) == 73
+    assert main(["takes", "export", name, "--out", str(folder.path / planted.format(name=name))]) in (2, 73)
     assert main(["takes", "delete", name]) == 0
     assert secret.read_bytes() == b"ssh-ed25519 mine\n"

@@ -227,7 +227,7 @@ def test_reports_are_logged_and_the_actions_they_request_are_performed(caplog: p
         scene.api.read_files = read_here
         hub.serve(0.0)
         assert root.level == logging.WARNING
-    assert caplog.messages[:2] == ["bar 3 |  | -", "log.level is warning"]
+    assert caplog.messages[:2] == ["bar 3 | -", "log.level is warning"]
     assert any(isinstance(each, ChangeSettings) for each in scene.commands)
     assert scene.api.settings.log.level == "warning"
 

@@ -32,12 +32,13 @@ def test_an_action_can_be_bound_and_requested(action: Action) -> None:
 def test_an_action_has_its_own_key() -> None:
     """Guards against: a key of the live view that performs another action than the view says."""
     pytest.importorskip("rich")
-    from sideman.watch.screen import KEY_HELP
+    from sideman.watch.screen import key_lines
     from sideman.watch.view import ACTION_KEYS, QUIT_KEYS
 
     assert len(ACTION_KEYS) == sum(action.key != "" for action in ACTIONS.values())
     assert not ACTION_KEYS.keys() & {*QUIT_KEYS, "+", "-", "="}
-    assert all(f"  {key} {action.name}  " in KEY_HELP for key, action in ACTION_KEYS.items())
+    shown = [line.plain.strip() for line in key_lines(40)]
+    assert all(f"{key}  {action.help}" in shown for key, action in ACTION_KEYS.items())
 
 
 def test_the_list_of_actions_names_each_of_them() -> None:

@@ -618,3 +618,17 @@ def test_a_held_key_counts_as_released_after_eight_bars() -> None:
 def test_every_mode_has_a_row() -> None:
     """Guards against a mode that can be set and cannot be played."""
     assert tuple(MODES) == MODE_NAMES
+
+
+def test_the_end_of_a_turn_is_known_ahead() -> None:
+    """Guards against: a countdown to a turn that comes on another beat, or in a mode without turns."""
+    engine = performance(play__mode="trade", play__trade_bars=2).make_engine(0.0, beats=32.0)
+    recorder, _ = play_live(engine, 100.0, [(3.0, SetMode("solo"))])
+    states = [report for report in recorder.reports if isinstance(report, StateChanged)]
+    assert [(each.state, each.until) for each in states][:2] == [("listening", 8.0), ("playing", None)]
+    engine = performance(play__mode="trade", play__trade_bars=2).make_engine(0.0, beats=32.0)
+    recorder, _ = play_live(engine, 100.0)
+    states = [report for report in recorder.reports if isinstance(report, StateChanged)]
+    assert [(each.state, each.until) for each in states][:4] == [
+        ("listening", 8.0), ("playing", 16.0), ("listening", 24.0), ("playing", None)
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.errors import ChordError
-from sideman_models.music.harmony import Chord, nearest_chord, parse_chord
+from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord, chord_on, nearest_chord, parse_chord
 
 STATED = {
     # -- triads and sixth chords
@@ -181,3 +181,45 @@ def test_what_has_no_root_is_no_chord(text: str) -> None:
     except ChordError:
         return
     assert parse_chord(chord.text) == chord
+
+
+@pytest.mark.parametrize(
+    ("spellings", "shown"),
+    [
+        ("C^7 CΔ CM7 Cmaj7 Cma7 Cj7 C△7", "Cmaj7"),
+        ("C-7 Cmin7 Cmi7 Cm7", "Cm7"),
+        ("C-^7 CmMaj7 Cm/maj7 C-Δ", "CmMaj7"),
+        ("Ch7 Cø Cm7b5 C-7b5 CØ7", "Cm7b5"),
+        ("Co7 C°7 Cdim7", "Cdim7"),
+        ("C7(b9,#11) C7b9#11", "C7b9#11"),
+        ("C69 C6/9", "C69"),
+        ("F#-7/E F#m7/E", "F#m7/E"),
+        ("N.C. NC", "N.C."),
+    ],
+)
+def test_a_chord_is_shown_in_one_way_whatever_its_source(spellings: str, shown: str) -> None:
+    """Guards against: one chord under three names on one screen: from a text, an iReal link and a MIDI file."""
+    assert {parse_chord(spelling).shown().text for spelling in spellings.split()} == {shown}
+
+
+@pytest.mark.parametrize("name", [*QUALITIES, *RARE_QUALITIES])
+@pytest.mark.parametrize("transpose", [0, -2, -9])
+def test_a_chord_is_shown_as_the_chord_that_it_is(name: str, transpose: int) -> None:
+    """Guards against: a chord symbol on the screen that is another chord than the one that is played."""
+    quality = (QUALITIES | RARE_QUALITIES)[name]
+    if not quality.tones:
+        return
+    for root in range(12):
+        chord = chord_on(root, quality, (root + 5) % 12)
+        shown = chord.shown(transpose)
+        assert parse_chord(shown.text) == chord.transposed(-transpose)
+        assert shown.shown().text == shown.text
+
+
+def test_what_is_shown_is_shown_again_as_it_is() -> None:
+    """Guards against: a chart that is written out and read again, and then looks different."""
+    for suffixes in STATED.values():
+        for suffix in suffixes.split():
+            shown = parse_chord(f"C{suffix}").shown()
+            assert shown == parse_chord(f"C{suffix}")
+            assert shown.shown().text == shown.text, suffix

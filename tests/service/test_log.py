@@ -43,7 +43,7 @@ def test_the_terminal_gets_short_lines_with_the_time() -> None:
     logged(stream)
     lines = [line.partition(" ") for line in stream.getvalue().splitlines()]
     assert [text for _, _, text in lines] == ["info said", "warning: warning said", "error: error said"]
-    assert all(len(time) == len("12:00:00.000") for time, _, _ in lines)
+    assert all(len(time) == len("12:00:00") for time, _, _ in lines)
 
 
 HOSTILE = "a\n12:00:00.000 forged\r\x1b[2J\x9b31m\x7f\u202e\u2028<0>b"
@@ -112,3 +112,17 @@ def test_a_blocked_terminal_does_not_stop_the_music() -> None:
         assert not stuck
         logging.getLogger("test").info("goes on")
         assert end.read(1 << 20).endswith(b" goes on\n")
+
+
+def test_a_long_line_is_folded_on_a_terminal_alone() -> None:
+    """Guards against: lines that the terminal breaks within a word, or a file in which one message is two lines."""
+    for is_terminal in (True, False):
+        stream = io.StringIO()
+        stream.isatty = lambda is_terminal=is_terminal: is_terminal  # type: ignore[method-assign, misc]
+        with contextlib.redirect_stderr(stream):
+            log.configure_logging("info")
+            logging.getLogger("test").info("ready: %s", " ".join(["output sideman:out (ALSA),"] * 6))
+        lines = stream.getvalue().splitlines()
+        assert (len(lines) > 1) == is_terminal
+        assert not is_terminal or max(map(len, lines)) <= 80
+        assert all(line.startswith(" " * 9) for line in lines[1:])

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from sideman.control.protocol import (
     BarValue,
     ChangedEvent,
     ComingEvent,
+    DoingEvent,
     Event,
     LogEvent,
     Message,
@@ -41,10 +43,13 @@ from sideman.control.protocol import (
     Request,
     SetRequest,
     StatusEvent,
+    ValueEvent,
 )
+from sideman.core.settings.schema import KEYS
 from sideman.watch import watch
 from sideman.watch.model import WatchState, read_message
 from sideman.watch.plain import plain_lines
+from sideman_models.music.harmony import parse_pitch
 from sideman_models.text import printable
 from support.processes import TIMEOUT_S, daemon_environment
 
@@ -53,7 +58,9 @@ pytest.importorskip("rich")
 from rich.cells import cell_len
 from rich.console import Console
 
-from sideman.watch.screen import ASCII, UTF8, Glyphs, draw_screen, glyphs_for
+from sideman.watch.roll import draw_roll
+from sideman.watch.screen import ASCII, SETTING_NAMES, UTF8, Glyphs, draw_screen, glyphs_for
+from sideman.watch.view import request_for_key
 from support.watch import (
     GOLDEN,
     PICTURE_SECOND,
@@ -352,11 +359,18 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
 _PROGRAM = """
 import os, sys
-from sideman.control.codec import encode_json
+from sideman.control.codec import encode_json, make_request
+from sideman.control.protocol import REQUESTS, request_fields
+from sideman.core.errors import UsageError
 from sideman.watch import watch
 asks = os.fdopen(int(sys.argv[2]), "wb", buffering=0)
 send = lambda request: asks.write(encode_json(request) + b"\\n")
-sys.exit(watch(os.fdopen(int(sys.argv[1])), sys.stdout, send=send))
+def read(text):
+    name, *words = text.split()
+    if name not in REQUESTS:
+        raise UsageError(f"{name} is no request")
+    return make_request(name, dict(zip(request_fields(REQUESTS[name]), words)))
+sys.exit(watch(os.fdopen(int(sys.argv[1])), sys.stdout, send, read))
 """
 
 
@@ -481,8 +495,9 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
 def test_keys_send_requests_and_leave() -> None:
     """Guards against: keys that do nothing, or something else than the help below the chart says."""
     with watching() as view:
-        view.press("pta\x1b[A+-mm?")
-        assert [view.next_request() for _ in range(3)] == [REQUESTS["panic"](), REQUESTS["tap"](), REQUESTS["again"]()]
+        view.press("ptasxk\x1b[C+-mm")
+        for action in ("panic", "tap", "again", "start", "stop", "keep"):
+            assert view.next_request() == REQUESTS[action]()
         for value in (1.5, 1.6, 1.5):
             assert view.next_request() == SetRequest("play.temperature", value)
         for mode in ("trade", "answer"):
@@ -494,6 +509,65 @@ def test_keys_send_requests_and_leave() -> None:
         view.until(lambda terminal: "answer: playing" in terminal.text)
         view.press("q")
         assert view.wait() == 0
+
+
+@pytest.mark.subprocess
+def test_every_setting_and_request_is_within_reach_of_the_keys() -> None:
+    """Guards against: a player who has to leave the view for another terminal to change something."""
+    with watching() as view:
+        view.press("\x1b[B+")
+        assert view.next_request() == SetRequest("play.density", 0.7)
+        view.until(lambda terminal: "▶density" in terminal.text)
+        view.press("4:mode soloo\x7f\r")
+        assert [view.next_request() for _ in range(2)] == [ModeRequest("duet"), ModeRequest("solo")]
+        view.press(":dance\r")
+        view.until(lambda terminal: "dance is no request" in terminal.text)
+        view.press(":quit\x1b")
+        view.press("?")
+        view.until(lambda terminal: "type any request" in terminal.text)
+        assert view.process.poll() is None
+
+
+def test_each_setting_turns_within_its_range() -> None:
+    """Guards against: a key that asks for a value that the daemon refuses."""
+    for name in SETTING_NAMES:
+        key = KEYS[f"play.{name}"]
+        for direction in ("+", "-"):
+            state = WatchState(selected=name, settings={key.name: key.value_type.write(key.default)})
+            for _ in range(300):
+                request = request_for_key(direction, state)
+                if request is None:
+                    assert state.command == f"set {key.name} "
+                    break
+                assert isinstance(request, SetRequest)
+                key.value_type.read(request.value)
+                state.apply_request(request)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(24, 108), min_size=1, max_size=6), st.integers(4, 30))
+def test_a_row_says_every_pitch_that_it_shows(pitches: list[int], height: int) -> None:
+    """Guards against: two semitones in one row under the name of one of them."""
+    state = WatchState()
+    state.apply_event(status_event(beat=8.0), 0.0)
+    for number, pitch in enumerate(pitches):
+        state.apply_event(ValueEvent(2.0 + number, None, pitch, 0.5, 80, "solo"), 0.0)
+    shown: set[int] = set()
+    for label, cells in draw_roll(state, 8.0, 120, height)[:-1]:
+        ends = [parse_pitch(name) for name in re.findall(r"[A-G][b#]?\d", label)]
+        shown |= set(range(ends[0], ends[-1] + 1)) if "●" in UTF8.roll_cells(cells) else set()
+    assert set(pitches) <= shown
+
+
+def test_the_turn_is_counted_down() -> None:
+    """Guards against: a player who does not see when his turn comes."""
+    state = WatchState()
+    state.apply_event(status_event(beat=4.0, mode="trade", doing="listening", turn_ends=16.0), 0.0)
+    shown = [state.turn_words(beat) for beat in (4.0, 8.0, 12.0, 14.5, 16.0)]
+    assert shown == ["sideman in 3 bars", "sideman in 2 bars", "sideman in 4 beats", "sideman in 2 beats", ""]
+    assert "sideman in 3 bars" in draw_screen(state, 0.0, 80, 24, UTF8)[1].plain
+    state.apply_event(DoingEvent("playing", 32.0), 0.0)
+    assert state.turn_words(16.0) == "you in 4 bars"
 
 
 @pytest.mark.subprocess

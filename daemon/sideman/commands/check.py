@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import textwrap
 from collections.abc import Callable
 from contextlib import closing
 
 from msgspec.structs import replace
 
-from sideman.commands.common import add_options, add_settings_options, load_settings
+from sideman.commands.common import add_options, add_play_options, add_settings_options, load_settings
 from sideman.config.resources import config_path
 from sideman.config.sources import load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.timing.clock_source import CLOCK_SOURCES
+from sideman.core.words import chart_text, play_words
 from sideman.exit_status import exit_status_and_message
 from sideman.midi.ableton_link import describe_session
 from sideman.midi.ports import MidiPorts
@@ -23,16 +25,18 @@ from sideman.midi.request import request_of
 from sideman.service.systemd import check_network, network_keys
 from sideman_models.errors import ModelsError
 from sideman_models.network.bundle import load_bundle
+from sideman_models.text import count_noun
+
+_WIDTH = 72
+"""Columns of a paragraph, beside its name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
-    about = "print it bar by bar in the order of playing, and check nothing else"
-    add_options(
-        parser.add_argument_group("one chart", about),
-        ("--chart", "FILE", str, "its file, name or link, as for chart.file"),
-        ("--transpose", "N", int, "transpose by N semitones, down if negative (chart.transpose)"),
-    )
+    add_play_options(parser)
+    about = "with --chart or this it prints the chart bar by bar in the order of playing, and checks nothing else"
+    transpose = "transpose by N semitones, down if negative (chart.transpose)"
+    add_options(parser.add_argument_group("one chart", about), ("--transpose", "N", int, transpose))
     add_settings_options(parser)
 
 
@@ -41,18 +45,17 @@ def run(args: argparse.Namespace) -> int:
 
     An error in the configuration is raised: without settings, the other parts cannot be checked.
     """
+    if args.transpose is not None and not -11 <= args.transpose <= 11:
+        raise UsageError(f"--transpose {args.transpose}: -11 to 11 semitones")
     settings = load_settings(args)
     if args.chart is not None or args.transpose is not None:
-        chart = settings.chart
-        transpose = chart.transpose if args.transpose is None else args.transpose
-        if not -11 <= transpose <= 11:
-            raise UsageError(f"--transpose {transpose}: -11 to 11 semitones")
-        if args.chart is not None and not args.chart.strip():
-            raise UsageError("--chart needs the file or the name of a chart")
-        print(_chart(replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))))
+        transpose = settings.chart.transpose if args.transpose is None else args.transpose
+        print(_chart(with_values(settings, [("chart.transpose", transpose)])))
         return 0
-    print(f"config  {config_path(args.config) or 'no file: all settings have their defaults'}")
     parts: dict[str, Callable[[Settings], str]] = {
+        "config": lambda _: _sources(args),
+        "set": _changed,
+        "play": play_words,
         "chart": _chart,
         "model": _model,
         "tempo": _tempo,
@@ -71,13 +74,34 @@ def run(args: argparse.Namespace) -> int:
     return statuses[0] if statuses else 0
 
 
+def _sources(args: argparse.Namespace) -> str:
+    """Where the settings come from, in the order in which they override each other."""
+    file = config_path(args.config)
+    options = " ".join(f"--set {each}" for each in args.set)
+    named = [f"preset {args.preset}" if args.preset is not None else "", str(file) if file else "no file", options]
+    return ", then ".join(filter(None, named))
+
+
+def _changed(settings: Settings) -> str:
+    """The settings that are not at their defaults, whichever source they come from."""
+    changed = [(name, value_of(settings, name)) for name in KEYS if value_of(settings, name) != KEYS[name].default]
+    if not changed:
+        return "all settings have their defaults"
+    line = f"{count_noun(len(changed), 'setting')} of {len(KEYS)}: {settings_line(changed)}"
+    return "\n".join(textwrap.wrap(line, _WIDTH, break_on_hyphens=False))
+
+
 def _chart(settings: Settings) -> str:
-    chart = load_chart(settings)
+    """The chart as the player reads it."""
+    sounding, transpose = load_chart(settings), settings.midi.transpose
+    chart = sounding.shown(transpose)
     source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
     warnings = "".join(f"\nwarning: {text}" for text in chart.info.warnings)
-    return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}{warnings}"
+    keys = f"\nyou read it in {chart.info.key}; it sounds in {sounding.info.key}"
+    sounds = keys if chart.info.key and transpose else ""
+    return f"{source}, {count_noun(len(chart.bars), 'bar')} of {meters}\n{about}{chart_text(chart)}{sounds}{warnings}"
 
 
 def _model(settings: Settings) -> str:
@@ -92,7 +116,7 @@ def _tempo(settings: Settings) -> str:
     tempo = settings.tempo
     row = CLOCK_SOURCES[tempo.source]
     if tempo.source == "internal":
-        return f"{tempo.bpm:g} bpm, internal clock"
+        return f"{tempo.bpm:g} bpm, {tempo.meter} where the chart does not say it, internal clock"
     if row.needs_midi_input:
         return f"from the MIDI clock at {'tempo.port' if tempo.port else 'midi.input'}"
     if row.needs_link:

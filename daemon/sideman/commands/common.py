@@ -6,17 +6,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.config.sources import SettingsSources
+from sideman.config.sources import SettingsSources, load_chart
 from sideman.config.yaml import parse_setting
 from sideman.core.errors import UsageError
+from sideman.core.settings.instruments import read_instrument
 from sideman.core.settings.resolve import WrittenValue
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import KEYS, Settings, with_values
+from sideman.core.turns import MODE_NAMES
+from sideman_models.errors import ModelsError
+from sideman_models.music.harmony import parse_chord
 from sideman_models.text import printable
 
 if TYPE_CHECKING:
@@ -38,6 +43,58 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="log everything (log.level=debug)")
 
 
+def add_play_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options for the settings that people change most; `settings_sources` reads them."""
+    add_options(
+        parser.add_argument_group("what is played"),
+        ("--chart", "CHART", str, "a chart by name, its file, a link, or the chords: '| Dm7 | G7 |' (chart.file)"),
+        ("--key", "KEY", str, "play the chart in this key, as you read it, such as Bb or Am (chart.transpose)"),
+        ("--bpm", "N", str, "the tempo in beats a minute (tempo.bpm)"),
+        ("--mode", "MODE", str, f"who plays when: {', '.join(MODE_NAMES)} (play.mode)"),
+        ("--rate", "RATE", str, f"how often it plays: {KEYS['play.rate'].value_type.allowed} (play.rate)"),
+        ("--seed", "N", str, "the random seed: the same seed plays the same again (play.seed)"),
+        ("--instrument", "NAME", str, "the sound of the solo, such as 'tenor sax' (midi.program)"),
+    )
+
+
+_FLAGS = {"bpm": "tempo.bpm", "mode": "play.mode", "rate": "play.rate", "seed": "play.seed"}
+"""The options of `add_play_options` that give the value of one setting as it is written."""
+
+
+def _flag_overrides(args: argparse.Namespace) -> dict[str, WrittenValue]:
+    """The settings that the options of `add_play_options` give, but for the key. Raises UsageError."""
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    overrides: dict[str, WrittenValue] = {}
+    for flag, key in _FLAGS.items():
+        if flag in given:
+            overrides |= parse_setting(key, given[flag], f"--{flag}")
+    if "chart" in given:
+        chart = given["chart"]
+        if not chart.strip():
+            raise UsageError("--chart needs the file or the name of a chart, or its chords between bar lines")
+        is_chords = chart.lstrip().startswith("|")
+        overrides["chart.changes" if is_chords else "chart.file"] = WrittenValue(chart, "--chart")
+    if "instrument" in given:
+        try:
+            overrides["midi.program"] = WrittenValue(read_instrument(given["instrument"]), "--instrument")
+        except ValueError as error:
+            raise UsageError(f"--instrument {given['instrument']}: {error}") from None
+    return overrides
+
+
+def _transposition(key: str, settings: Settings) -> int:
+    """The chart.transpose with which the player reads the chart in `key`. Raises UsageError."""
+    chart = load_chart(with_values(settings, [("chart.transpose", 0)]))
+    try:
+        wanted, tonic = parse_chord(key), parse_chord(chart.info.key) if chart.info.key else chart.chord_at(0.0)
+    except ModelsError:
+        raise UsageError(f"--key {key}: write a key such as Bb, F# or Am") from None
+    if chart.info.key and 3 in wanted.quality.tones and 3 not in tonic.quality.tones:
+        raise UsageError(f"--key {key}: the chart is in {chart.info.key}, which is major; name a major key")
+    semitones = (wanted.root + settings.midi.transpose - tonic.root) % 12
+    return semitones - 12 if semitones > 6 else semitones
+
+
 def settings_sources(args: argparse.Namespace) -> SettingsSources:
     """The sources of the settings, by the options of `add_settings_options`. Raises UsageError."""
     if args.quiet and args.verbose:
@@ -49,7 +106,13 @@ def settings_sources(args: argparse.Namespace) -> SettingsSources:
         if not equals:
             raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
         overrides |= parse_setting(key.strip(), value.strip(), "--set")
-    return SettingsSources(args.preset, args.config, overrides)
+    overrides |= _flag_overrides(args)
+    sources = SettingsSources(args.preset, args.config, overrides)
+    key = getattr(args, "key", None)
+    if key is None:
+        return sources
+    transpose = WrittenValue(_transposition(key, sources.read()), "--key")
+    return SettingsSources(args.preset, args.config, overrides | {"chart.transpose": transpose})
 
 
 def load_settings(args: argparse.Namespace) -> Settings:
@@ -69,6 +132,33 @@ def check_numbers(args: argparse.Namespace, ranges: Mapping[str, tuple[int, int]
         number = getattr(args, name)
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: {words} {least} to {most}")
+
+
+OUTPUT_SUFFIXES = {"out": (".mid", ".midi"), "picture": (".png",), "wav": (".wav",)}
+"""The kinds of files that are written, each with the suffixes of its name."""
+_FILE_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,7}")
+
+
+def output_kind(option: str, path: Path) -> str:
+    """The kind of file that is written to the `path` of `option`: --out writes what the name says.
+
+    Raises UsageError where the name says something that cannot be written there.
+    """
+    suffix = path.suffix.lower()
+    kinds = OUTPUT_SUFFIXES if option == "out" else {option: OUTPUT_SUFFIXES[option]}
+    for kind, suffixes in kinds.items():
+        if suffix in suffixes:
+            return kind
+    if _FILE_SUFFIX.fullmatch(suffix):  # in `take 1.5` the dot belongs to the name
+        names = ", ".join(name for suffixes in kinds.values() for name in suffixes)
+        raise UsageError(f"--{option} {path}: its name says {suffix}; this can be {names}")
+    return option
+
+
+def check_midi_name(path: Path | None) -> None:
+    """Raises UsageError if the `path` of --out, where only a MIDI file is written, says something else."""
+    if path is not None and output_kind("out", path) != "out":
+        raise UsageError(f"--out {path}: its name says {path.suffix}; this is a MIDI file, .mid")
 
 
 def check_out_folder(folder: Path, marker: str, kind: str) -> None:

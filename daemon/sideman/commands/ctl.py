@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import json
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import asdict
 
+from sideman.commands.parser import Parser
 from sideman.config.resources import config_path, expand_user
 from sideman.control.client import ControlClient, RequestRefused, connect
-from sideman.control.codec import decode_message
-from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_summary
+from sideman.control.codec import decode_message, make_request
+from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, Request, request_summary
 from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman_models.text import printable
+from sideman_models.text import count_noun, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--socket", metavar="PATH", default=unset, help=socket)
         each.add_argument("--name", metavar="NAME", default=unset, help="the daemon whose midi.client is NAME")
         each.add_argument("--json", action="store_true", default=unset, help="print JSON, for programs")
+    for name, each in parsers.items():
+        each.description = f"{inspect.cleandoc(REQUESTS[name].__doc__ or '')}"
+        if name in _WITH_CHOICES and isinstance(each, Parser):
+            each.more_help = partial(_choices, name)
     parsers["get"].add_argument("key", metavar="KEY", nargs="?")
     parsers["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
     parsers["set"].add_argument("value", metavar="VALUE", nargs="?")
@@ -63,15 +72,28 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
 
-            return watch(client.lines(), sys.stdout, send=client.send)
+            return watch(client.lines(), sys.stdout, client.send, _typed_request)
         if args.verb == "watch":
             for line in client.lines():
                 print(line, end="", flush=True)
         elif args.json:
             print(json.dumps(result, ensure_ascii=False))
+        elif args.verb in _DONE:
+            print(printable(_DONE[args.verb](client.request("status"))))
         elif result is not None:
             print(_FORMATTERS.get(args.verb, _format_value)(result))
     return 0
+
+
+def _typed_request(text: str) -> Request:
+    """Read a request as it is typed after `sideman ctl`. Raises UsageError."""
+    parser = Parser("", allow_abbrev=False)
+    add_arguments(parser)
+    try:
+        args = parser.parse_all([word for word in shlex.split(text) if word not in ("-h", "--help")])
+    except ValueError as error:  # quotes that are not closed
+        raise UsageError(f"{text}: {error}") from None
+    return make_request(args.verb, _request_arguments(args))
 
 
 def _learn(client: ControlClient, arguments: Mapping[str, object], prompt: str) -> LearnedEvent:
@@ -156,7 +178,59 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
     return given
 
 
+# -- help
+
+
+_WITH_CHOICES = ("get", "set", "mode", "preset", "learn")
+
+
+def _choices(verb: str) -> str:
+    """What can be chosen for a request, for its help."""
+    from sideman.config.resources import resource_names
+    from sideman.core.actions import action_list
+    from sideman.core.settings.schema import KEYS, is_live
+    from sideman.core.turns import MODES
+
+    live = f"settings that can be changed while it plays:\n{_columns(name for name in KEYS if is_live(name))}"
+    match verb:
+        case "get":
+            return f"settings:\n{_columns(KEYS)}"
+        case "mode":
+            return "\n".join(["modes:", *(f"  {name:8}{row.text}" for name, row in MODES.items())])
+        case "preset":
+            return f"presets:\n{_columns(resource_names('presets', '.yaml'))}"
+        case "learn":
+            return f"{live}\nactions: {action_list()}"
+    return live
+
+
+def _columns(names: Iterable[str]) -> str:
+    return textwrap.fill("  ".join(names), 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+
+
 # -- answers for people
+
+
+def _started(status: Mapping[str, Any]) -> str:
+    chart, bars = status["chart"], status["settings"].get("play.count_in", 0)
+    counted = f" after {count_noun(bars, 'bar')} of clicks" if bars and status["clock"] == "internal" else ""
+    return f"starts {chart['title'] or 'the chart'} from the top{counted}, at {status['bpm']:g} bpm"
+
+
+def _tapped(status: Mapping[str, Any]) -> str:
+    if status["clock"] != "internal":
+        return f"the tempo is that of the clock: {status['clock']}"
+    return f"the tempo is {status['bpm']:g} bpm; tap again on the next beat"
+
+
+_DONE: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "start": _started,
+    "stop": lambda status: f"stops in bar {status['form_bar']} of {status['chart']['bars']}; start begins at the top",
+    "panic": lambda status: f"every note is silenced; the music {'goes on' if status['rolling'] else 'stands still'}",
+    "tap": _tapped,
+    "again": lambda status: "plays the last phrase again, varied" if status["played"] else "there is no phrase yet",
+}
+"""What to say about a request that has no result of its own, from the status after it."""
 
 
 def _format_status(answer: Mapping[str, Any]) -> str:
@@ -167,7 +241,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
     lines = {
         "mode": f"{answer['mode']}, {answer.get('waiting') or answer['doing']}",
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
-        "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
+        "next": "" if coming is None else f"{_note(answer)} on beat {coming['beat']:g} ({coming['value']})",
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
         "ports": answer["ports"],
@@ -176,6 +250,15 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "sideman": f"{answer['version']}, '{answer['name']}', up {minutes // 60}:{minutes % 60:02}:{second:02}",
     }
     return "\n".join(f"{name:8} {printable(text)}" for name, text in lines.items() if text)
+
+
+def _note(status: Mapping[str, Any]) -> str:
+    """The next note as the player reads it."""
+    from sideman_models.music.harmony import pitch_name
+
+    pitch = status["coming"]["pitch"]
+    shown = -1 if pitch is None else pitch - status["settings"].get("midi.transpose", 0)
+    return "rest" if pitch is None else pitch_name(shown) if 0 <= shown <= 127 else str(shown)
 
 
 def _format_settings(answer: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from sideman.commands.common import add_options, check_numbers, silence_stderr
+from sideman.commands.common import add_options, check_midi_name, check_numbers, silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the tune, and print what was written."""
+    check_midi_name(args.out)
     check_readable(args.file)
     check_numbers(args, {"steps": (1, 10_000), "temperature": (0, 100), "seed": (0, 2**63 - 1)})
     if args.keras and args.temperature:

@@ -12,13 +12,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sideman.commands.common import MAX_SEED, add_options, add_settings_options, check_numbers, load_settings
+from sideman.commands.common import (
+    OUTPUT_SUFFIXES,
+    add_options,
+    add_play_options,
+    add_settings_options,
+    check_numbers,
+    load_settings,
+    output_kind,
+)
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
+from sideman.core.events import MidiEvent
 from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
 from sideman.render.render import RenderedTake, chord_symbols, render_take, take_name, take_picture, take_seed
@@ -26,6 +36,9 @@ from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from sideman_models.writing import make_folder
+
+if TYPE_CHECKING:
+    from sideman_models.pictures import Player  # which needs matplotlib
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +48,8 @@ PLACEHOLDERS = ("{name}", "{number}", "{seed}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
-    parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help="the MIDI file to write")
+    out = "the file to write: .mid, or what its name says: .wav, .png"
+    parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help=out)
     takes = (
         "write N solos, each with its own name and seed; then --out, --picture and --wav are folders, or paths with "
         "{name}, {number} or {seed} in them"
@@ -46,22 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--wav", "FILE.wav", Path, "also render it to a sound file with fluidsynth"),
         ("--sound-font", "FILE.sf2", Path, "the sound font for fluidsynth"),
         ("--bars", "N", int, f"how many bars (default: chart.choruses, else {DEFAULT_BARS})"),
-        ("--seed", "S", int, "the random seed (short for --set play.seed=S)"),
         ("--takes", "N", int, takes),
     )
+    add_play_options(parser)
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render, and print what was written and how much faster than real time."""
-    check_numbers(args, {"bars": (1, 100_000), "takes": (1, 10_000), "seed": (0, MAX_SEED)})
-    if args.sound_font is not None and args.wav is None:
+    check_numbers(args, {"bars": (1, 100_000), "takes": (1, 10_000)})
+    outputs = list(_outputs(args))
+    if args.sound_font is not None and not any(output.kind == "wav" for output in outputs):
         raise UsageError("--sound-font needs --wav FILE.wav")
     settings = load_settings(args)
-    if args.seed is not None:
-        settings = replace(settings, play=replace(settings.play, seed=args.seed))
     log.configure_logging(settings.log.level)
-    outputs = list(_outputs(args))
     chart = load_chart(settings)
     for warning in chart.info.warnings:
         _log.warning("%s", warning)
@@ -86,8 +98,13 @@ class _OutputFile(Struct, frozen=True):
 
     option: str
     path: Path
-    suffix: str
+    kind: str
     write: Callable[[RenderedTake, Path], None]
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its names."""
+        return OUTPUT_SUFFIXES[self.kind][0]
 
     @property
     def _is_pattern(self) -> bool:
@@ -111,18 +128,29 @@ class _OutputFile(Struct, frozen=True):
 
 def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
     """The requested outputs. Raises now, before anything is played, if matplotlib or fluidsynth is missing."""
-    yield _OutputFile("--out", args.out, ".mid", lambda take, path: write_file(path, take.midi))
-    if args.picture is not None:
+    for option in OUTPUT_SUFFIXES:
+        path: Path | None = getattr(args, option)
+        if path is None:
+            continue
+        is_folder = args.takes is not None and not any(place in str(path) for place in PLACEHOLDERS)
+        kind = option if is_folder else output_kind(option, path)
+        yield _OutputFile(f"--{option}", path, kind, _writer(kind, args.sound_font))
+
+
+def _writer(kind: str, sound_font: Path | None) -> Callable[[RenderedTake, Path], None]:
+    if kind == "picture":
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
-        yield _OutputFile("--picture", args.picture, ".png", _write_picture)
-    if args.wav is not None:
-        synth = find_fluidsynth(args.sound_font)
-        yield _OutputFile("--wav", args.wav, ".wav", lambda take, path: synth.render_wav(take.midi, path, take.seconds))
+        return _write_picture
+    if kind == "wav":
+        synth = find_fluidsynth(sound_font)
+        return lambda take, path: synth.render_wav(take.midi, path, take.seconds)
+    return lambda take, path: write_file(path, take.midi)
 
 
 def _write_picture(take: RenderedTake, path: Path) -> None:
     chords, title = chord_symbols(take.chart, take.beats), f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
-    write_file(path, take_picture(take.events, chords, title, take.chart.beat_of_bar))
+    players: dict[Player, Sequence[tuple[float, MidiEvent]]] = {"sideman": take.events, "band": take.band}
+    write_file(path, take_picture(players, chords, title, take.chart.beat_of_bar))
 
 
 # -- one take, or many

@@ -12,9 +12,10 @@ import contextlib
 import logging
 from pathlib import Path
 
-from sideman.commands.common import add_settings_options, settings_sources
+from sideman.commands.common import add_play_options, add_settings_options, settings_sources
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
+from sideman.core.words import opening_lines
 from sideman.service import log
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sound = "play through fluidsynth as well, so that you hear it at once"
     parser.add_argument("--sound", action="store_true", help=sound)
     parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
+    add_play_options(parser)
     add_settings_options(parser)
 
 
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.read()
     log.configure_logging(settings.log.level)
     chart = load_chart(settings)
+    for line in opening_lines(chart, settings):
+        _log.info("%s", line)
     for warning in chart.info.warnings:
         _log.warning("%s", warning)
     with contextlib.ExitStack() as at_end:

@@ -16,14 +16,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_settings_options, load_settings, print_list
+from sideman.commands.common import add_settings_options, check_midi_name, load_settings, output_kind, print_list
 from sideman.core import events
-from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.core.settings.schema import Settings, with_values
+from sideman.core.words import BarWords, chart_text
 from sideman.exit_status import REPLAY_DIFFERS
 from sideman.files import write_file
 from sideman.render.render import take_picture
@@ -35,6 +35,9 @@ from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, engine_at_start, performance_of
 from sideman_models.text import printable
 
+if TYPE_CHECKING:
+    from sideman_models.pictures import Player  # which needs matplotlib
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions with their options."""
@@ -42,28 +45,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list the takes in the order in which they were recorded")
     showing = actions.add_parser("show", help="show one take: chart, seed, settings and every bar")
     exporting = actions.add_parser("export", help="write one take to a MIDI file, a sound file or a picture")
-    exporting.add_argument("--out", metavar="FILE.mid", type=Path, help="the MIDI file to write")
+    out = "the file to write: .mid, or what its name says: .wav, .png"
+    exporting.add_argument("--out", metavar="FILE.mid", type=Path, help=out)
     exporting.add_argument("--picture", metavar="FILE.png", type=Path, help="draw what was played over the chords")
     exporting.add_argument("--wav", metavar="FILE.wav", type=Path, help="render it to a sound file with fluidsynth")
-    exporting.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
+    playing = actions.add_parser("play", help="play one take aloud with fluidsynth: both players, as recorded")
+    for action in (exporting, playing):
+        action.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
     deleting = actions.add_parser("delete", help="delete takes, without asking")
     deleting.add_argument("names", metavar="NAME", nargs="*", help="the full names of the takes")
     deleting.add_argument("--all", action="store_true", help="all takes but those that are being recorded; needs --yes")
     deleting.add_argument("--yes", action="store_true", help="confirms --all")
     replaying = actions.add_parser("replay", help="replay one take and compare: same input, same seed, same notes")
     replaying.add_argument("--out", metavar="FILE.mid", type=Path, help="also write what the replay plays")
-    for action in (showing, exporting, replaying):
+    for action in (showing, exporting, playing, replaying):
         action.add_argument("name", metavar="NAME", help="the name of a take")
     for action in (listing, showing):
         action.add_argument("--json", action="store_true", help="print JSON")
-    for action in (listing, showing, exporting, deleting, replaying):
+    for action in (listing, showing, exporting, playing, deleting, replaying):
         add_settings_options(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Perform the action. Returns 0, or `REPLAY_DIFFERS`."""
     actions: dict[str, Callable[[argparse.Namespace, TakeFolder], int]] = {
-        "list": _list, "show": _show, "export": _export, "delete": _delete, "replay": _replay
+        "list": _list, "show": _show, "export": _export, "play": _play, "delete": _delete, "replay": _replay
     }  # fmt: skip
     return actions[args.action](args, take_folder(load_settings(args).takes.folder))
 
@@ -143,9 +149,9 @@ def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
 def _show_journal(args: argparse.Namespace, folder: TakeFolder, journal: Journal) -> None:
     header, totals = journal.header, journal.totals()
     settings, usual, lines = settings_to_json(header.settings), settings_to_json(Settings()), list(_log_lines(journal))
-    chart = header.chart.transposed(-header.settings.midi.transpose)  # as the player reads it
+    chart = header.chart.shown(header.settings.midi.transpose)
     if args.json:
-        more = {"settings": settings, "chart": _chart_text(chart), "log": lines}
+        more = {"settings": settings, "chart": chart_text(chart), "log": lines}
         more |= {"ports": list(_port_changes(journal))}
         print(json.dumps({**_facts(journal, totals, folder.size(journal.name)), **more}, ensure_ascii=False))
         return
@@ -157,28 +163,24 @@ def _show_journal(args: argparse.Namespace, folder: TakeFolder, journal: Journal
     print("".join(f"{line}\n" for line in _port_changes(journal)), end="")
     if not header.whole:
         print("it begins in the middle of the music and cannot be replayed")
-    print(f"\n{printable(chart.info)}".rstrip() + f"\n{_chart_text(chart)}\n")
+    print(f"\n{printable(chart.info)}".rstrip() + f"\n{chart_text(chart)}\n")
     changed = [name for name, value in settings.items() if value != usual[name] and "chart." not in name]
     print("\n".join([*(printable(f"{name}: {settings[name]}") for name in changed), ""] if changed else []))
     print("\n".join(lines))
 
 
-def _chart_text(chart: Chart) -> str:
-    try:
-        return chart.text()
-    except ValueError:  # chords between the half-beats cannot be written as text
-        return " | ".join(" ".join(chord.text for _, chord in bar.chords) for bar in chart.bars)
-
-
 def _log_lines(journal: Journal) -> Iterator[str]:
-    """The lines of the log while it was played, in the key that the player reads."""
-    settings = journal.header.settings
+    """A line for each bar, with what both played, and for each change, in the key that the player reads."""
+    header = journal.header
+    settings, first = header.settings, header.chart.bar_at(header.start)[0] + 1
+    words = BarWords(settings.play.mode, settings.midi.transpose, first, coming=False)
     for report in journal.reports():
+        if line := words.add(report):
+            yield line
         match report:
-            case events.BarPlayed():
-                yield report.text(settings.midi.transpose)
             case events.InputReceived(item=events.ChangeSettings(values)):
                 settings = with_values(settings, values)
+                words.transpose = settings.midi.transpose
                 yield printable(", ".join(f"{name} is {value}" for name, value in values))
             case events.PortChanged():
                 yield printable(report.text)
@@ -208,43 +210,59 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
         raise UsageError("choose what to write: --out FILE.mid, --picture FILE.png or --wav FILE.wav")
     if len({path.absolute() for path in outputs.values()}) < len(outputs):
         raise UsageError(f"{' and '.join(f'--{name}' for name in outputs)}: the same file")
-    if args.sound_font is not None and args.wav is None:
+    kinds = {path: output_kind(option, path) for option, path in outputs.items()}
+    if args.sound_font is not None and "wav" not in kinds.values():
         raise UsageError("--sound-font needs --wav FILE.wav")
-    synth = find_fluidsynth(args.sound_font) if args.wav is not None else None
-    if args.picture is not None:
+    synth = find_fluidsynth(args.sound_font) if "wav" in kinds.values() else None
+    if "picture" in kinds.values():
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
     with _open_journal(folder, args.name) as journal:
         midi = TakeMidiFile(journal.header, journal.reports()).contents()
-        if args.out is not None:
-            write_file(args.out, midi)
-        if args.picture is not None:
-            write_file(args.picture, _picture(journal))
-        if synth is not None:
-            synth.render_wav(midi, args.wav, journal.totals().seconds)
+        for path, kind in kinds.items():
+            if kind == "wav" and synth is not None:
+                synth.render_wav(midi, path, journal.totals().seconds)
+            else:
+                write_file(path, _picture(journal) if kind == "picture" else midi)
     print(f"{', '.join(map(str, outputs.values()))}: written")
     return 0
 
 
+def _play(args: argparse.Namespace, folder: TakeFolder) -> int:
+    synth = find_fluidsynth(args.sound_font, "takes play")
+    with _open_journal(folder, args.name) as journal:
+        midi, totals = TakeMidiFile(journal.header, journal.reports()).contents(), journal.totals()
+    notes = f"{totals.played} notes played, {totals.heard} heard"
+    print(f"{journal.name}: {_format_length(totals.seconds)}, {notes}; Ctrl-C stops it", flush=True)
+    synth.play(midi)
+    return 0
+
+
 def _picture(journal: Journal) -> bytes:
+    """What both players and the band played, over the chords as the player reads them."""
     header = journal.header
-    played: list[tuple[float, MidiEvent]] = []
+    players: dict[Player, list[tuple[float, MidiEvent]]] = {"sideman": [], "you": [], "band": []}
     chords: list[tuple[float, str]] = []
     opening = float(header.chart.meter_at(header.start).quarters)
     begun = {bar * opening: opening for bar in range(max(1, header.count_in_bars))}
-    channel = header.settings.midi.channel
+    midi = header.settings.midi
     for report in journal.reports():
         match report:
-            case events.EventSent(_, beat, NoteOn() | NoteOff() as note) if note.channel == channel:
-                played.append((beat - header.first_beat, note))
+            case events.EventSent(_, beat, NoteOn() | NoteOff() as note) if note.channel == midi.channel:
+                players["sideman"].append((beat - header.first_beat, note))
+            case events.EventSent(_, beat, NoteOn() | NoteOff() as note) if note.channel != midi.drums:
+                players["band"].append((beat - header.first_beat, note))
+            case events.NoteHeard(beat, note):
+                players["you"].append((beat - header.first_beat, note))
             case events.BarStarted(beat, meter, changes):
                 begun[beat - header.first_beat] = float(meter.quarters)
                 for at, chord in changes:
-                    if not chords or chords[-1][1] != chord.text:
-                        chords.append((beat + at - header.first_beat, chord.text))
+                    symbol = chord.shown(midi.transpose).text
+                    if not chords or chords[-1][1] != symbol:
+                        chords.append((beat + at - header.first_beat, symbol))
             case _:
                 pass
     title = f"{journal.name} · seed {header.seed} · {journal.totals().bpm:.4g} bpm"
-    return take_picture(played, chords, title, _bar_lines(sorted(begun.items())))
+    return take_picture(players, chords, title, _bar_lines(sorted(begun.items())))
 
 
 def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:
@@ -273,6 +291,7 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
+    check_midi_name(args.out)
     with _open_journal(folder, args.name) as journal:
         midi = TakeMidiFile(journal.header)
         engine = engine_at_start(journal.header, performance_of(journal.header))

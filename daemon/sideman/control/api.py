@@ -255,6 +255,7 @@ class ControlApi(Struct, dict=True):
             played=snapshot.played_notes,
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
             waiting=snapshot.waiting,
+            turn_ends=snapshot.state_until,
         )
 
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
@@ -344,8 +345,8 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         top=round(snapshot.beat + beats_ahead - place, 4),
         form_bar=span.chart.bar_at(reached)[0] % len(span.chart.bars) + 1,
         chorus=int(reached // span.chart.length) + 1,
-        chord=chord.transposed(-transpose).text,
-        next_chord=next_chord.transposed(-transpose).text,
+        chord=chord.shown(transpose).text,
+        next_chord=next_chord.shown(transpose).text,
     )
 
 

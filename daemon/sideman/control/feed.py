@@ -62,7 +62,7 @@ class EventFeed:
                 velocity = note.velocity if isinstance(note, events.NoteOn) else 0
                 yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
             case events.BarPlayed(number, chords, choices):
-                shown = [chord.transposed(-self._api.settings.midi.transpose).text for chord in chords]
+                shown = [chord.shown(self._api.settings.midi.transpose).text for chord in chords]
                 values = [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
                 yield protocol.BarEvent(number, shown, values)
             case events.SettingsChanged(changed):
@@ -71,8 +71,8 @@ class EventFeed:
                 yield protocol.ModeEvent(mode, round(beat - top, 4))
             case events.ActionRequested("learned") if self._api.learned is not None:
                 yield self._api.learned
-            case events.StateChanged(state):
-                yield protocol.DoingEvent(state)
+            case events.StateChanged(state, until):
+                yield protocol.DoingEvent(state, None if until is None else round(until - top, 4))
         if isinstance(report, events.SettingsChanged | events.ModeChanged | events.StateChanged):
             self._next_status_s = -math.inf
 
@@ -123,7 +123,7 @@ class EventFeed:
 
 def _chart_event(chart: Chart, transpose: int) -> protocol.ChartEvent:
     """Return the chart as the player reads it; `transpose` leads from what is read to what sounds."""
-    chart = chart.transposed(-transpose)
+    chart = chart.shown(transpose)
     return protocol.ChartEvent(
         title=chart.info.title,
         composer=chart.info.composer,

@@ -27,6 +27,7 @@ from sideman.control.tally import Tally
 from sideman.control.timed_feed import TimedEvent, TimedFeed
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
+from sideman.core.words import BarWords
 from sideman_models.writing import make_folder
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
@@ -94,6 +95,8 @@ class ControlHub(Struct, dict=True):
         readings = Readings(self.yield_to_player)
         self.api.read_files = readings.perform
         self._servers: list[ControlServer | OscServer | Readings] = [readings]
+        now = self.api.snapshot()
+        self._bar_words = BarWords(now.mode, self.api.settings.midi.transpose, now.bar)
         answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
         if listener is not None:
             self._socket_server = ControlServer(
@@ -180,9 +183,12 @@ class ControlHub(Struct, dict=True):
             report = self.reports.popleft()
             self.record(report)
             self.api.handle_report(report)
+            self._bar_words.transpose = self.api.settings.midi.transpose
+            if line := self._bar_words.add(report):
+                _log.info("%s", line, extra=_PUBLISHED)
             match report:
                 case BarPlayed() as bar:
-                    _log.info("%s", bar.text(self.api.settings.midi.transpose), extra=_PUBLISHED)
+                    _log.debug("%s", bar.text(self.api.settings.midi.transpose), extra=_PUBLISHED)
                 case SettingsChanged(values):
                     _log.info("%s", settings_line(values), extra=_PUBLISHED)
                     level = dict(values).get("log.level")

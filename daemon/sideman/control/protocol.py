@@ -102,6 +102,7 @@ class Status(DaemonInfo, frozen=True):
     played: Count
     settings: SettingValues
     waiting: str = ""
+    turn_ends: Beat | None = None
 
 
 # -- the results of requests
@@ -448,6 +449,7 @@ class StatusEvent(_Event, Status, frozen=True, tag="status"):
     from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
     the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
     `waiting` says what the music waits for before it begins, as in `armed: waits for start`; then it is empty.
+    `turn_ends` is the beat on which the turn goes to the other player; null where that is not known ahead.
     """
 
 
@@ -536,9 +538,10 @@ class LearnedEvent(_Event, frozen=True, tag="learned"):
 
 
 class DoingEvent(_Event, frozen=True, tag="doing"):
-    """The daemon is now idle, listening or playing."""
+    """The daemon is now idle, listening or playing; until the beat `turn_ends`, null where that is not known ahead."""
 
     doing: StateWord
+    turn_ends: Beat | None = None
 
 
 class TimingEvent(_Event, frozen=True, tag="timing"):

@@ -70,8 +70,8 @@ class Action(Struct, frozen=True):
 ACTIONS = {
     action.name: action
     for action in (
-        Action("start", "start from the top of the chart, after the count-in; armed music begins", Start()),
-        Action("stop", "stop the music until the next start", Stop()),
+        Action("start", "start from the top of the chart, after the count-in; armed music begins", Start(), key="s"),
+        Action("stop", "stop the music until the next start", Stop(), key="x"),
         Action("panic", "silence every note at once; the music goes on", Panic(), key="p"),
         # `SetMode` needs to know which mode comes next: see `sideman.core.input.midi_mapping`.
         Action(
@@ -82,7 +82,7 @@ ACTIONS = {
         ),
         Action("tap", "tap the tempo", TapTempo(), key="t"),
         Action("again", "play the last phrase again, varied", PlayVariation(), key="a"),
-        Action("keep", "save the last minutes as a take"),
+        Action("keep", "save the last minutes as a take", key="k"),
         Action("preset", "use the settings of the preset NAME", argument="required"),
     )
 }

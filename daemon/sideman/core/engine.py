@@ -129,6 +129,7 @@ class Engine:
             if self.transport.rolling:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
+        self._state_until: float | None = None
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
@@ -201,6 +202,7 @@ class Engine:
             waiting=WAITING_TEXTS.get(self.transport.state, ""),
             mode=self.live.play.mode,
             state=self._state,
+            state_until=None if self._state_until is None else self._state_until - top,
             held_chord=self.chart.held_chord_at(sounding),
             next_choice=choice,
             next_choice_beat=math.nan if choice is None else self._soloist.sounding_beat(choice.tick) - top,
@@ -641,14 +643,16 @@ class Engine:
         if tick is None:
             tick = math.floor(self.timeline.unswung_tick(beat))
         started = tick_at(beat) >= tick_at(self.timeline.start)
-        return self._set_state("playing" if started and self._soloist.is_our_turn(tick) else "listening")
+        playing = started and self._soloist.is_our_turn(tick)
+        first = tick if started else whole_tick_at(self.timeline.start)
+        return self._set_state("playing" if playing else "listening", self._soloist.turn_change(first))
 
-    def _set_state(self, state: PlayState) -> list[MidiEvent]:
-        if state == self._state:
+    def _set_state(self, state: PlayState, until: float | None = None) -> list[MidiEvent]:
+        if (state, until) == (self._state, self._state_until):
             return []
-        self._state = state
-        self.report(events.StateChanged(state))
-        return self._lamp()
+        is_new, self._state, self._state_until = state != self._state, state, until
+        self.report(events.StateChanged(state, until))
+        return self._lamp() if is_new else []
 
     def _lamp(self) -> list[MidiEvent]:
         midi = self.live.midi

@@ -351,9 +351,10 @@ class ModeChanged(Message, frozen=True):
 
 
 class StateChanged(Message, frozen=True):
-    """From now on it is idle, listens or plays."""
+    """From now on it is idle, listens or plays, and until the beat `until`; None where that is not known ahead."""
 
     state: PlayState
+    until: Beat | None = None
 
 
 class ActionRequested(Message, frozen=True):

@@ -20,7 +20,8 @@ class Snapshot(Struct, frozen=True):
     last two charts (see `ChartTimeline.charts`), in beats of the timeline; `held_chord` replaces their chords.
     `waiting` says what the music waits for before it begins (see `WAITING_TEXTS`); it is empty once it has begun.
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
-    the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back.
+    the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
+    until the beat `state_until`; None where that is not known ahead.
     """
 
     second: float
@@ -42,6 +43,7 @@ class Snapshot(Struct, frozen=True):
     echoes: int
     played_notes: int
     settings: Settings
+    state_until: float | None = None
 
     def beats_since(self, second: float) -> float:
         """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""

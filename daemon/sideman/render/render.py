@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
@@ -21,6 +21,9 @@ from sideman_models.course.names import NameModel, generate_names
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
+if TYPE_CHECKING:
+    from sideman_models.pictures import Player  # which needs matplotlib
+
 LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
 PICTURES = (
     (LEARNING, "Bits per value, epoch by epoch"),
@@ -31,7 +34,7 @@ PICTURES = (
 
 
 class RenderedTake(Struct, frozen=True):
-    """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order.
+    """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order, those of the `band` by voice.
 
     `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own.
     """
@@ -43,6 +46,7 @@ class RenderedTake(Struct, frozen=True):
     chart: Chart
     bpm: float
     midi: bytes
+    band: tuple[tuple[float, MidiEvent], ...] = ()
 
     @property
     def bars(self) -> int:
@@ -75,7 +79,8 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.play)]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
-    return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
+    band = tuple(event for _, track in others for event in track)
+    return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi, band)
 
 
 def take_seed(seed: int, number: int) -> int:
@@ -92,12 +97,12 @@ def take_name(names: NameModel, seed: int, known: set[str]) -> str:
 
 def note_spans(events: Iterable[tuple[float, MidiEvent]]) -> Iterator[tuple[float, float, NoteOn]]:
     """Yield onset, length (both in beats) and note-on of each note, in the order of their ends."""
-    sounding: dict[int, tuple[float, NoteOn]] = {}
+    sounding: dict[tuple[int, int], tuple[float, NoteOn]] = {}
     for beat, event in events:
         if isinstance(event, NoteOn):
-            sounding[event.pitch] = beat, event
-        elif isinstance(event, NoteOff) and event.pitch in sounding:
-            onset, note = sounding.pop(event.pitch)
+            sounding[event.channel, event.pitch] = beat, event
+        elif isinstance(event, NoteOff) and (event.channel, event.pitch) in sounding:
+            onset, note = sounding.pop((event.channel, event.pitch))
             yield onset, beat - onset, note
 
 
@@ -120,18 +125,22 @@ def chord_symbols(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:
 
 
 def take_picture(
-    events: Iterable[tuple[float, MidiEvent]],
+    players: Mapping[Player, Iterable[tuple[float, MidiEvent]]],
     chords: Iterable[tuple[float, str]],
     title: str,
     bar_line: Callable[[int], float],
 ) -> bytes:
-    """A piano roll of `events` over `chords`, both with their beats, as PNG. `bar_line` gives the beat of a bar line.
+    """A piano roll of the events of `players` over `chords`, with their beats, as PNG. `bar_line` gives a bar's beat.
 
     Raises ModuleNotFoundError if matplotlib is not installed.
     """
     from sideman_models.pictures import RollNote, piano_roll
 
-    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(events)]
+    notes = [
+        RollNote(onset, length, note.pitch, note.velocity, player)
+        for player, events in players.items()
+        for onset, length, note in note_spans(events)
+    ]
     return piano_roll(notes, list(chords), title, bar_line)
 
 
@@ -150,5 +159,5 @@ def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int],
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
         VALUES: pictures.value_frequencies(counts, f"{bundle.name}: values it learned from"),
-        SAMPLE: take_picture(take.events, chords, title, chart.beat_of_bar),
+        SAMPLE: take_picture({"sideman": take.events}, chords, title, chart.beat_of_bar),
     }

@@ -8,12 +8,15 @@ import logging
 import os
 import select
 import sys
+import textwrap
 from typing import Any, TextIO
 
 from sideman_models.text import printable
 
 WRITE_TIMEOUT_S = 0.1
 """How long to wait if stderr does not accept a line. After that, lines are dropped until it accepts one again."""
+TERMINAL_COLUMNS = 80
+"""A longer line is folded between words on a terminal; a file, a pipe and the journal get it whole."""
 # The priorities of syslog(3). systemd's journal reads them at the start of a line.
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
@@ -26,12 +29,20 @@ def configure_logging(level: str) -> None:
     handler: logging.Handler = logging.NullHandler()
     if sys.stderr is not None:  # it is None if it was closed before the start
         handler = _StderrHandler(sys.stderr)
-        handler.setFormatter(_TerminalFormatter("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S"))
+        milliseconds = ".%(msecs)03d" if level == "debug" else ""
+        handler.setFormatter(_TerminalFormatter(f"%(asctime)s{milliseconds} %(message)s", "%H:%M:%S"))
         with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or no file
             status = os.fstat(sys.stderr.fileno())
             if os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":  # systemd names its socket there
                 handler.setFormatter(_JournalFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -67,7 +78,12 @@ class _PrintableFormatter(logging.Formatter):
 class _TerminalFormatter(_PrintableFormatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        return line if record.levelno < logging.WARNING else line.replace(" ", f" {record.levelname.lower()}: ", 1)
+        if record.levelno >= logging.WARNING:
+            line = line.replace(" ", f" {record.levelname.lower()}: ", 1)
+        if record.exc_info or len(line) <= TERMINAL_COLUMNS or not _is_terminal():
+            return line
+        indent = " " * (line.index(" ") + 1)
+        return "\n".join(textwrap.wrap(line, TERMINAL_COLUMNS, subsequent_indent=indent, break_on_hyphens=False))
 
 
 class _JournalFormatter(_PrintableFormatter):

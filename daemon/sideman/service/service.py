@@ -37,6 +37,7 @@ from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, va
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.core.transport import WAITING_TEXTS
+from sideman.core.words import closing_words
 from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
@@ -61,6 +62,7 @@ from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.folder import take_folder
 from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
+from sideman_models.text import count_noun
 
 if TYPE_CHECKING:
     from sideman.midi.jack_transport import JackTransport  # loaded only to follow JACK's transport
@@ -262,7 +264,7 @@ class Service:
         network = f"{len(bundle.vocabulary)} values, {performance.network.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
-        _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
+        _log.info("ready: %s, %s", pulse, ports.status_text)
         if waiting := WAITING_TEXTS.get(engine.transport.state):
             _log.info("%s", waiting)
 
@@ -335,7 +337,9 @@ class Service:
             if not thread.is_alive():
                 self._crash_marker.clear()
         if player.engine.late_notes:
-            _log.info("%d notes came too late and were left out", player.engine.late_notes)
+            late = count_noun(player.engine.late_notes, "note")
+            _log.info("%s came too late and %s left out", late, "was" if player.engine.late_notes == 1 else "were")
+        _log.info("%s", closing_words(player.snapshot))
 
     def _handle_signal(self, number: int) -> None:
         """Do what a signal asks for, in the thread that takes the signals."""

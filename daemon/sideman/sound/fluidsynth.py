@@ -20,8 +20,12 @@ from sideman_models.writing import check_replaceable, is_ours_alone, replace_fil
 
 EXECUTABLE = "fluidsynth"
 SAMPLE_RATE = 44_100
+GAIN = 0.6
+"""The default of fluidsynth, 0.2, is for a whole band: too soft for a solo line and a bass."""
 _FRAME_BYTES = 4  # two channels of 16 bits
 _HEADER_BYTES = 44
+_NO_AUDIO = "audio driver"
+"""What its messages contain if it finds no audio."""
 _FONT_FOLDERS = {
     "/usr/share": ("sounds/sf2", "soundfonts", "sounds/sf3"),
     "/usr/local/share": ("sounds/sf2", "soundfonts", "fluidsynth/sf2"),
@@ -37,6 +41,10 @@ class FluidSynth(Struct, frozen=True):
     program: Path
     sound_font: Path
 
+    @property
+    def _command(self) -> list[str]:
+        return [str(self.program), "-n", "-i", "-q", "-g", str(GAIN)]
+
     def render_wav(self, midi: bytes, wav: Path, seconds: float) -> None:
         """Render the content of a MIDI file to the file `wav`, whole or not at all; at least `seconds` long.
 
@@ -50,8 +58,8 @@ class FluidSynth(Struct, frozen=True):
             folder = stack.enter_context(scratch_folder(wav if alone else Path(tempfile.gettempdir(), "sideman")))
             midi_file, wav_file = folder / "take.mid", folder / "take.wav"
             write_whole(midi_file, midi, sync=False)
-            options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav_file)]
-            command = [str(self.program), *options, str(self.sound_font), str(midi_file)]
+            options = ["-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav_file)]
+            command = [*self._command, *options, str(self.sound_font), str(midi_file)]
             try:
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
             except OSError as error:
@@ -67,6 +75,25 @@ class FluidSynth(Struct, frozen=True):
                 replace_file(wav, wav_file)
             else:
                 write_whole(wav, wav_file.read_bytes())
+
+    def play(self, midi: bytes) -> None:
+        """Play the content of a MIDI file aloud, to its end; Ctrl-C ends it.
+
+        Raises Unavailable if fluidsynth has no audio.
+        """
+        with scratch_folder(Path(tempfile.gettempdir(), "sideman")) as folder:
+            midi_file = folder / "take.mid"
+            write_whole(midi_file, midi, sync=False)
+            command = [*self._command, str(self.sound_font), str(midi_file)]
+            try:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+            except OSError as error:
+                raise Unavailable(f"{self.program} cannot be run: {error.strerror}") from error
+            failure = next(
+                (line for line in done.stderr.decode("utf-8", "replace").splitlines() if _NO_AUDIO in line), ""
+            )
+            if failure or done.returncode:
+                raise Unavailable(f"{self.program} has no audio: {failure or f'it ended with {done.returncode}'}")
 
 
 def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynth:

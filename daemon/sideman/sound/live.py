@@ -26,12 +26,10 @@ from sideman.core.settings.schema import MidiSettings, PlaySettings
 from sideman.core.settings.voices import voice_sounds
 from sideman.midi.ports import MidiPorts
 from sideman.sound.fluidsynth import EXECUTABLE as FLUIDSYNTH
-from sideman.sound.fluidsynth import FluidSynth
+from sideman.sound.fluidsynth import GAIN, FluidSynth
 
 LOAD_TIMEOUT_S = 45.0
 """Loading a large sound font from a slow SD card takes long."""
-GAIN = 0.6
-"""The default of fluidsynth, 0.2, is for a whole band: too soft for a solo line and a bass."""
 EXIT_TIMEOUT_S = 3.0
 TAIL_S = 0.4
 """How long the last notes may ring."""

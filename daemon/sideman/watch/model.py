@@ -7,6 +7,7 @@ fields make no sense: nothing that comes can break the view. Beats are quarter n
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from sideman.control.codec import decode_message
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
-from sideman_models.text import printable
+from sideman_models.text import count_noun, printable
 
 NoteSource = Literal["own", "comp", "heard", "next"]
 
@@ -31,7 +32,20 @@ _MAX_AHEAD_BEATS = 1.0  # beats; without events the music is assumed to go on in
 _JUMP_BACK_BEATS = 0.5  # beats; a step back of more than this means that the music continues somewhere else
 _EPSILON_BEATS = 1e-6  # beats; for positions that were rounded in the daemon
 # The fields of events that the state keeps under the same names:
-_KEPT_FIELDS = ("mode", "doing", "rolling", "waiting", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord")
+_KEPT_FIELDS = (
+    "mode",
+    "doing",
+    "rolling",
+    "waiting",
+    "bpm",
+    "seed",
+    "ports",
+    "clock",
+    "top",
+    "chord",
+    "next_chord",
+    "turn_ends",
+)
 
 
 class ViewNote(Struct, frozen=True):
@@ -60,6 +74,7 @@ class WatchState(Struct):
     mode: str = ""
     requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""
+    turn_ends: float | None = None  # the beat on which the turn goes to the other player, if that is known
     seed: int | None = None
     ports: str = ""
     clock: str = ""
@@ -69,6 +84,9 @@ class WatchState(Struct):
     log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_LOG_LINES))
     """Level and text of the last lines, the newest at the end."""
     last_event_s: float | None = None  # the second of the last event
+    selected: str = "temperature"  # the setting below `play` that keys change
+    command: str | None = None  # the request that the user types; None: none is typed
+    shows_keys: bool = False  # instead of the roll
     _bar_line_beats: tuple[float, ...] = (0.0, 4.0)  # from the top of the chart to its bar lines, and to its end
     _beat: float | None = None
     _beat_s: float = 0.0
@@ -131,14 +149,16 @@ class WatchState(Struct):
                 self.settings |= values
             case protocol.ChangedEvent(values):
                 self.settings |= values
-                self._add_log("info", ", ".join(f"{name} is {value}" for name, value in values.items()))
+                self.add_log("info", ", ".join(f"{name} is {value}" for name, value in values.items()))
             case protocol.PortsEvent(text):
                 self.ports = printable(text)
+            case protocol.LearnedEvent(binding, target):
+                self.add_log("info", f"learned: {binding} is {target}")
             case protocol.LogEvent(level, text):
-                self._add_log(level, text)
+                self.add_log(level, text)
             case protocol.Refusal():
                 self.requested_mode = ""
-                self._add_log("error", event.error)
+                self.add_log("error", event.error)
 
     def apply_request(self, request: protocol.Request) -> None:
         """Assume that the daemon does what the user requests, so that the next key can start from it."""
@@ -195,7 +215,16 @@ class WatchState(Struct):
         named = [index for index, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda index: abs(index - share), default=share)
 
-    def _add_log(self, level: str, text: str) -> None:
+    def turn_words(self, beat: float) -> str:
+        """Return whose turn comes, and when: in bars, or in beats before the last bar line; empty if unknown."""
+        if self.turn_ends is None or self.turn_ends <= beat:
+            return ""
+        bars = self.bar_at(self.turn_ends) - self.bar_at(beat)
+        left = count_noun(bars, "bar") if bars > 1 else count_noun(math.ceil(self.turn_ends - beat), "beat")
+        return f"{'you' if self.doing == 'playing' else 'sideman'} in {left}"
+
+    def add_log(self, level: str, text: str) -> None:
+        """Add a line to the log."""
         if text:
             self.log.append((printable(level).lower(), printable(text)))
 

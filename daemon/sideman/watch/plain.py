@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TextIO
 
-from sideman.control.protocol import BarEvent, Message
+from sideman.control.protocol import BarEvent, HeardEvent, Message
+from sideman.core.words import BarLine
 from sideman.watch.model import WatchState, read_message
 from sideman_models.text import count_noun, printable
 
@@ -25,13 +26,15 @@ def write_plain(lines: Iterable[str], stream: TextIO) -> None:
 
 def plain_lines(messages: Iterable[Message | None]) -> Iterator[str]:
     """Describe `messages` in lines of text, and each part of the state only when it has changed."""
-    state, last_lines, bpm = WatchState(), dict[str, str](), 0.0
+    state, last_lines, bpm, heard = WatchState(), dict[str, str](), 0.0, list[str]()
     for message in messages:
         state.apply_event(message, 0.0)
         if isinstance(message, BarEvent):
-            names = ("" if each.pitch is None else state.pitch_name(each.pitch) for each in message.values)
-            values = (f"{printable(it.value)} {name or '-'}" for it, name in zip(message.values, names, strict=True))
-            yield f"bar {message.number} | {' '.join(map(printable, message.chords))} | {' · '.join(values) or '-'}"
+            own = ["-" if each.pitch is None else state.pitch_name(each.pitch) or "-" for each in message.values]
+            yield BarLine(message.number, [*map(printable, message.chords)], own, heard).text()
+            heard = []
+        elif isinstance(message, HeardEvent) and message.on:
+            heard.append(state.pitch_name(message.pitch) or "-")
         while state.log:
             level, text = state.log.popleft()
             yield text if level == "info" else f"{level}: {text}"

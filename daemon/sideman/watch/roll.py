@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from sideman.watch.model import NoteSource, ViewNote, WatchState
 
-LABEL_COLUMNS = 4  # to the left of the roll, for the names of the pitches
+LABEL_COLUMNS, WIDE_LABEL_COLUMNS = 4, 8
+"""To the left of the roll, for the name of a row's pitch, or of its lowest and its highest: a row says all it shows."""
 FINE_COLUMNS, COARSE_COLUMNS = 6, 3
 """Columns for each beat. With both, eighths (swung or straight) and triplets have columns of their own."""
 _FINE_FROM_COLUMNS = 40  # the least width for the fine columns
@@ -21,14 +22,23 @@ CELLS = {"own": "O=", "heard": "Y-", "comp": "cc", "next": "??", "both": "BB", "
 """The letters of each kind of cell: of a note's onset and of what follows, of the bar lines, of the present."""
 
 
-def draw_roll(state: WatchState, beat: float, width: int, height: int) -> list[str]:
-    """Return the roll at `beat` in `height` lines of `width` cells, with pitch names and, below, bar numbers.
+def draw_roll(state: WatchState, beat: float, width: int, height: int) -> list[tuple[str, str]]:
+    """Return the roll at `beat` in `height` lines of `width` cells: the label of each, and its cells.
 
-    The letters are those of `CELLS`; the caller replaces them with the characters of the terminal.
+    The labels are names of pitches; the last line has the numbers of the bars. The letters of the cells are those of
+    `CELLS`; the caller replaces them with the characters of the terminal.
     """
-    rows, columns = height - 1, width - LABEL_COLUMNS
+    lines, step = _draw_roll(state, beat, width, height, LABEL_COLUMNS)
+    return lines if step == 1 else _draw_roll(state, beat, width, height, WIDE_LABEL_COLUMNS)[0]
+
+
+def _draw_roll(
+    state: WatchState, beat: float, width: int, height: int, label_columns: int
+) -> tuple[list[tuple[str, str]], int]:
+    """Return the lines of the roll, and the number of pitches in a row."""
+    rows, columns = height - 1, width - label_columns
     if rows < 1 or columns < 1:
-        return []
+        return [], 1
     a_beat = FINE_COLUMNS if columns >= _FINE_FROM_COLUMNS else COARSE_COLUMNS
     now_column = columns - 1 - min(_AHEAD_BEATS * a_beat, columns // 4)
     first = math.floor(beat * a_beat + 1e-6) / a_beat - now_column / a_beat
@@ -60,9 +70,15 @@ def draw_roll(state: WatchState, beat: float, width: int, height: int) -> list[s
             _draw_note(cells[row_number], note.source, column_of(note.beat), end)
 
     pitches = reversed(range(lowest, lowest + rows * step, step))
-    names = (f"{state.pitch_name(pitch):{LABEL_COLUMNS}}" for pitch in pitches)
-    lines = [f"{name}{''.join(row)}" for name, row in zip(names, cells, strict=True)]
-    return [*lines, (" " * LABEL_COLUMNS + axis.ljust(columns))[:width]]
+    labels = (f"{_row_label(state, pitch, step):{label_columns}}" for pitch in pitches)
+    lines = [(label, "".join(row)) for label, row in zip(labels, cells, strict=True)]
+    return [*lines, (" " * label_columns, axis.ljust(columns)[:columns])], step
+
+
+def _row_label(state: WatchState, pitch: int, step: int) -> str:
+    """Return the name of the pitch of a row, or of its lowest and its highest."""
+    names = [state.pitch_name(each) for each in (pitch, pitch + step - 1)]
+    return names[0] if step == 1 else "-".join(filter(None, names))[:WIDE_LABEL_COLUMNS]
 
 
 def _pitch_scale(notes: Iterable[ViewNote], rows: int) -> tuple[int, int]:

@@ -13,11 +13,19 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from sideman.core.actions import ACTIONS
+from sideman.core.settings.schema import GROUPS
+from sideman.core.turns import MODE_NAMES
 from sideman.watch.model import WatchState
-from sideman.watch.roll import CELLS, LABEL_COLUMNS, draw_roll
+from sideman.watch.roll import CELLS, draw_roll
 from sideman_models.text import printable
 
-KEY_HELP = "  ".join(["q quit", *(f"{each.key} {each.name}" for each in ACTIONS.values() if each.key), "+- temp"])
+_KEYS = [("?", "keys"), ("q", "quit"), *((each.key, each.name) for each in ACTIONS.values() if each.key)]
+_MORE_KEYS = [
+    (f"1-{len(MODE_NAMES)}", f"mode {', '.join(MODE_NAMES)}"),
+    ("up, down", "choose a setting"),
+    ("left, right, - or +", "turn it"),
+    (":", "type any request, as after `sideman ctl`: set play.range C4-C6, preset bebop, chart waltz"),
+]
 BARS_PER_LINE, NARROW_BARS_PER_LINE = 4, 2
 SETTINGS_WIDTH = 27
 _SETTINGS = {
@@ -25,10 +33,12 @@ _SETTINGS = {
     "gate": (0, 1), "velocity": (0, 127), "comp": None, "range": None, "repetition": None, "top_p": (0, 1),
     "top_k": None, "rests": None, "longest": None, "offset_ms": None,
 }  # fmt: skip
+_SETTINGS |= {name: None for name in GROUPS["play"].__struct_fields__ if name not in (*_SETTINGS, "mode")}
 """The settings below `play` that are shown, and where the bar of each is empty and full; None: it has no bar.
 
 The most important ones for a player come first, because a small terminal shows only some of them.
 """
+SETTING_NAMES = tuple(_SETTINGS)
 _BAR_CELLS = 8
 _MAX_VALUE = 1e9  # a larger number is no value of these settings
 _SILENT_AFTER_S = 3.0  # a daemon that works sends its status twice a second
@@ -97,10 +107,14 @@ def draw_screen(state: WatchState, second: float, width: int, height: int, glyph
         lines.append(_legend_line(width, glyphs))
     body = height - len(lines) - len(footer)
     if body >= 3:
-        across = width - SETTINGS_WIDTH - 1 if width >= SETTINGS_WIDTH + 45 else width
-        roll = [_roll_line(line, glyphs) for line in draw_roll(state, beat or 0.0, across, body)]
-        for line, name in zip(roll, _SETTINGS if across < width else (), strict=False):
-            line.truncate(across + 1, overflow="crop", pad=True)
+        has_settings = width >= SETTINGS_WIDTH + 45 and not state.shows_keys
+        across = width - SETTINGS_WIDTH - 1 if has_settings else width
+        rows = draw_roll(state, beat or 0.0, across, body)
+        roll = key_lines(body) if state.shows_keys else [_roll_line(*row, glyphs) for row in rows]
+        first = max(0, SETTING_NAMES.index(state.selected) + 1 - body) if state.selected in _SETTINGS else 0
+        for line, name in zip(roll, SETTING_NAMES[first:] if across < width else (), strict=False):
+            line.truncate(across, overflow="crop", pad=True)
+            line.append(glyphs.current_bar if name == state.selected else " ", "bold")
             line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
         lines += roll
     lines += [*(Text() for _ in range(height - len(lines) - len(footer))), *footer]
@@ -152,7 +166,15 @@ def _pulse_line(state: WatchState, beat: float | None, width: int, glyphs: Glyph
         pulses = f"{meter} {''.join(marks)}" if len(marks) <= _MAX_PULSES else f"{meter}  {marks[at]}"
     chords = [state.chord, state.next_chord if state.next_chord != state.chord else ""]
     changes = glyphs.printable(" > ".join(filter(None, chords)))
-    parts = ((glyphs.printable(does), "bold green"), (halted, "yellow"), bpm, pulses, (changes, "bold"))
+    turn = "" if beat is None else state.turn_words(beat)
+    parts = (
+        (glyphs.printable(does), "bold green"),
+        (halted, "yellow"),
+        (turn, "bold yellow"),
+        bpm,
+        pulses,
+        (changes, "bold"),
+    )
     return _join_parts(*parts, gap="  " if narrow else "   ")
 
 
@@ -204,14 +226,22 @@ def _legend_line(width: int, glyphs: Glyphs) -> Text:
     """Return the line that explains the marks of the roll and the keys."""
     kinds = {"own": "sideman", "heard": "you", "next": "next"}
     marks = " ".join(f"{glyphs.roll_cells(CELLS[kind])} {who}" for kind, who in kinds.items())
-    line, keys = f"{glyphs.rule} {marks} ", f" {KEY_HELP} "
+    line, keys = f"{glyphs.rule} {marks} ", " "
+    for key, name in _KEYS:  # as many as there is room for; the first shows all
+        keys += f"{key} {name}  " if len(line) + len(keys) + len(f"{key} {name}  ") < width - 2 else ""
     fill = glyphs.rule * max(0, width - len(line) - len(keys) - 2)
     return Text(f"{line}{fill}{keys}{glyphs.rule * 2}", "dim")
 
 
-def _roll_line(line: str, glyphs: Glyphs) -> Text:
+def key_lines(height: int) -> list[Text]:
+    """Return what each key does, in `height` lines."""
+    actions = [(each.key, each.help) for each in ACTIONS.values() if each.key]
+    lines = [Text(f"{key:>20}  {text}") for key, text in [("q", "quit"), *actions, *_MORE_KEYS]]
+    return [*lines[:height], *(Text() for _ in range(height - len(lines)))]
+
+
+def _roll_line(label: str, cells: str, glyphs: Glyphs) -> Text:
     """Return a line of the roll with its styles. A blank has the style before it, so that less is written."""
-    label, cells = line[:LABEL_COLUMNS], line[LABEL_COLUMNS:]
     own = (_CELL_STYLES.get(letter) for letter in cells)
     styles = islice(accumulate(own, lambda before, style: style or before, initial="dim"), 1, None)
     text = Text().append(label, "dim")
@@ -249,6 +279,8 @@ def _footer_lines(state: WatchState, beat: float | None, height: int, glyphs: Gl
     clock = "" if state.clock == "internal" else state.clock
     ports = _join_parts((glyphs.printable(state.ports), "dim"), (glyphs.printable(clock), "dim"))
     log = [Text(glyphs.printable(text), _LOG_STYLES.get(level, "dim")) for level, text in state.log]
+    if state.command is not None:
+        log.append(Text(glyphs.printable(f": {printable(state.command)}_"), "bold"))
     if room <= 2:
         return [next_line, *(log[-1:] or [ports])][:room]
     last = log[-(room - 2) :]

@@ -25,24 +25,33 @@ from rich.text import Text
 
 from sideman.control.protocol import REQUESTS, ModeRequest, Request, SetRequest
 from sideman.core.actions import ACTIONS
+from sideman.core.errors import SidemanError
+from sideman.core.input.midi_mapping import stepped_value
+from sideman.core.settings.schema import KEYS
+from sideman.core.settings.types import ChoiceRange
 from sideman.core.turns import MODE_NAMES
 from sideman.watch.model import WatchState, read_message
 from sideman.watch.roll import FINE_COLUMNS
-from sideman.watch.screen import draw_screen, glyphs_for
+from sideman.watch.screen import SETTING_NAMES, draw_screen, glyphs_for
 
 ACTION_KEYS = {action.key: action for action in ACTIONS.values() if action.key}
 QUIT_KEYS = ("q", "Q")
-_TEMPERATURE, _MAX_TEMPERATURE = "play.temperature", 5.0
-_TEMPERATURE_STEPS = {"+": 0.1, "=": 0.1, "\x1b[A": 0.1, "-": -0.1, "\x1b[B": -0.1}  # the arrows up and down among them
+_MODE_KEYS = {str(number): name for number, name in enumerate(MODE_NAMES, 1)}
+_UP, _DOWN, _RIGHT, _LEFT = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D"
+_STEPS = {"+": 1, "=": 1, _RIGHT: 1, "-": -1, "_": -1, _LEFT: -1}
+_ENTER, _ESCAPE, _BACKSPACE = ("\r", "\n"), "\x1b", ("\x7f", "\b")
+_MAX_COMMAND_LENGTH = 1000
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _FRAME_INTERVAL_S = 0.1  # the shortest time between two pictures
 _MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; then the thread that reads them waits
 _ERASE = (ControlType.ERASE_IN_LINE, 2)
 
 
-def run_view(lines: Iterable[str], stream: TextIO, send: Callable[[Request], None]) -> None:
+def run_view(
+    lines: Iterable[str], stream: TextIO, send: Callable[[Request], None], read: Callable[[str], Request]
+) -> None:
     """Show on the terminal `stream` what comes in `lines`, until they end or the user leaves. See `watch`."""
-    view = TerminalView(stream, send)
+    view = TerminalView(stream, send, read)
     incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
     threading.Thread(target=_read_lines, args=(lines, incoming), name="socket", daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
@@ -68,13 +77,14 @@ def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None
 class TerminalView:
     """Shows a daemon on a terminal. `feed_ended`: no more lines will come; `user_quit`: the user wants to leave."""
 
-    def __init__(self, stream: TextIO, send: Callable[[Request], None]) -> None:
+    def __init__(self, stream: TextIO, send: Callable[[Request], None], read: Callable[[str], Request]) -> None:
         self.console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self.feed_ended = False
         self.user_quit = False
         self._state = WatchState()
         self._stream = stream
         self._send = send
+        self._read = read
         self._glyphs = glyphs_for(stream.encoding, os.environ)
         self._drawn_lines: list[Text] = []
         self._last_drawn: tuple[object, ...] = ()
@@ -83,13 +93,16 @@ class TerminalView:
     def run_turn(self, incoming: queue.Queue[str | None], keys: int | None) -> None:
         """Wait for a key for the time of one picture, take in what has come, and draw."""
         for key in read_keys(keys, _FRAME_INTERVAL_S):
-            self.user_quit = self.user_quit or key in QUIT_KEYS
-            request = request_for_key(key, self._state)
+            self._change_count += 1
+            if self._state.command is not None:
+                request = self._type(key)
+            else:
+                self.user_quit = self.user_quit or key in QUIT_KEYS
+                request = request_for_key(key, self._state)
             if request is not None:
                 with contextlib.suppress(OSError):  # the daemon has ended; then the lines end, too
                     self._send(request)
                 self._state.apply_request(request)
-                self._change_count += 1
         second = time.monotonic()
         for _ in range(incoming.qsize()):
             line = incoming.get()
@@ -99,6 +112,23 @@ class TerminalView:
                 self._state.apply_event(read_message(line), second)
                 self._change_count += 1
         self._redraw(second)
+
+    def _type(self, key: str) -> Request | None:
+        """Take a key of the request that is typed. Returns the request at its end, if it can be understood."""
+        state, text = self._state, self._state.command or ""
+        if key in _BACKSPACE:
+            state.command = text[:-1] if text else None
+        elif key == _ESCAPE:
+            state.command = None
+        elif key in _ENTER:
+            state.command = None
+            try:
+                return self._read(text) if text.strip() else None
+            except SidemanError as error:
+                state.add_log("error", str(error))
+        elif key.isprintable() and len(text) < _MAX_COMMAND_LENGTH:
+            state.command = text + key
+        return None
 
     def _redraw(self, second: float) -> None:
         """Write the lines of the picture that differ from those on the screen."""
@@ -166,7 +196,28 @@ def request_for_key(key: str, state: WatchState) -> Request | None:
         return ModeRequest(MODE_NAMES[following % len(MODE_NAMES)])
     if action is not None:
         return REQUESTS[action.name]()
-    temperature, step = state.settings.get(_TEMPERATURE), _TEMPERATURE_STEPS.get(key)
-    if step is not None and isinstance(temperature, int | float):
-        return SetRequest(_TEMPERATURE, round(min(max(temperature + step, 0.0), _MAX_TEMPERATURE), 2))
+    if key in _MODE_KEYS:
+        return ModeRequest(_MODE_KEYS[key])
+    if key == "?":
+        state.shows_keys = not state.shows_keys
+    elif key == ":":
+        state.command = ""
+    elif key in (_UP, _DOWN):
+        place = SETTING_NAMES.index(state.selected) + (1 if key == _DOWN else -1)
+        state.selected = SETTING_NAMES[place % len(SETTING_NAMES)]
+    elif key in _STEPS:
+        return _turned(f"play.{state.selected}", _STEPS[key], state)
     return None
+
+
+def _turned(name: str, steps: int, state: WatchState) -> Request | None:
+    """Return the request that turns a setting by so many steps; what cannot be turned has to be typed."""
+    span, value = KEYS[name].value_type.controller_range, state.settings.get(name)
+    if span is None or name not in state.settings:
+        state.command = f"set {name} "
+        return None
+    if isinstance(span, ChoiceRange) or span.integers_only or not isinstance(value, int | float):
+        return SetRequest(name, stepped_value(span, value, steps))
+    step = 0.1 if span.high > 1 else 0.05
+    lowest = span.low + (step if span.excludes_low else 0.0)
+    return SetRequest(name, round(min(max(value + steps * step, lowest), span.high), 2))

@@ -297,6 +297,14 @@ class Chord(Struct, frozen=True, eq=False):
             bass, suffix = (self.bass + semitones) % 12, _BASS_PATTERN.sub("", suffix)
         return chord_on((self.root + semitones) % 12, self.quality, bass, suffix)
 
+    def shown(self, transpose: int = 0) -> Chord:
+        """Return the chord as the player reads it, written in one way wherever its symbol comes from.
+
+        `transpose` leads from what is read to what sounds. `C^7`, `CΔ` and `CM7` all become `Cmaj7`.
+        """
+        chord = self.transposed(-transpose)
+        return Chord(chord.root, chord.quality, chord.bass, _usual_text(chord.text))
+
     def __str__(self) -> str:
         return self.text
 
@@ -393,6 +401,57 @@ def parse_chord(text: str) -> Chord:
             hint = f"did you mean {root.group() + near!r}?"
         raise ChordError(f"{text!r} is not a chord: {error}; {hint}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
+
+
+_USUAL_WORDS = {
+    "minor": "m", "diminished": "dim", "augmented": "+", "sus": "sus", "sus2": "sus2", "alt": "alt", "add": "add",
+    "half": "ø", "slash": "/",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _usual_text(text: str) -> str:
+    """Return a chord symbol in the spelling of most lead sheets; as it is where that would say something else."""
+    symbol = text.replace("6/9", "69")
+    root, bass = _ROOT_PATTERN.match(symbol), _BASS_PATTERN.search(symbol)
+    if root is None:
+        return text
+    suffix = _usual_suffix(symbol[root.end() : bass.start() if bass else len(symbol)])
+    usual = root.group() + suffix + (f"/{bass[1].upper()}{bass[2]}" if bass else "")
+    try:
+        return usual if parse_chord(usual) == parse_chord(text) else text
+    except ChordError:
+        return text
+
+
+def _usual_suffix(suffix: str) -> str:
+    """Return the text after a root in its usual spelling, as well as it can be done token by token."""
+    for spelling, plain in _OTHER_SPELLINGS:
+        suffix = spelling.sub(plain, suffix)
+    tokens: list[tuple[str, str]] = []  # kind and text
+    while match := _TOKEN_PATTERN.match(suffix):
+        kind, suffix = match.lastgroup or "", suffix[match.end() :]
+        if kind != "gap":
+            tokens.append((kind, f"no{match['no']}" if kind == "no" else match.group()))
+    usual, before = "", ""
+    for index, (kind, text) in enumerate(tokens):
+        usual += _usual_token(kind, text, before, "".join(each for _, each in tokens[index + 1 : index + 2]))
+        before = kind
+    usual = re.sub(r"ø(13|11|9|7|)", lambda found: f"m{found[1] or '7'}b5", usual) + suffix
+    return f"({usual})" if usual[:1] in ("b", "#") else usual
+
+
+def _usual_token(kind: str, text: str, before: str, following: str) -> str:
+    """Return the usual spelling of a token, which stands after one of the kind `before`; that of `half` is ø."""
+    if kind == "run":
+        try:
+            return "".join(f"{accidental}{number}" for accidental, number in _read_figures(text))
+        except ChordError:
+            return text
+    if kind in ("word", "triangle"):
+        seventh = "7" if kind == "triangle" and not following[:1].isdigit() else ""  # a triangle alone is a seventh
+        return ("Maj" if before in ("minor", "diminished") else "maj") + seventh
+    return _USUAL_WORDS.get(kind, text)
 
 
 def nearest_chord(text: str) -> Chord:

@@ -192,6 +192,11 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
         )
         return Chart(tuple(bars), self.info.transposed(semitones))
 
+    def shown(self, transpose: int = 0) -> Chart:
+        """Return the chart as the player reads it, see `Chord.shown`."""
+        bars = (Bar(tuple((at, chord.shown(transpose)) for at, chord in bar.chords), bar.meter) for bar in self.bars)
+        return Chart(tuple(bars), self.info.transposed(-transpose))
+
     def text(self) -> str:
         """Return the chart as text for `parse_changes`, with the chart's first meter as the default.
 

@@ -102,6 +102,16 @@ class Soloist(Part):
         """Whether we may start a note at `tick`."""
         return tick < self._timeline.end_tick and self._turns.next_open_tick(tick) == tick
 
+    def turn_change(self, tick: int) -> float | None:
+        """Return the beat on which the turn that holds `tick` goes to the other player; None if that is not known."""
+        turns = self._turns
+        opens = None if turns.mode_at(tick).gives_way else turns.next_open_tick(tick)
+        if opens is None:
+            return None
+        end = turns.turn_end(tick) if opens == tick else opens
+        goes_on = end == math.inf or end >= self._timeline.end_tick
+        return None if goes_on or (opens == tick and turns.next_open_tick(int(end)) == end) else end / TICKS_PER_QUARTER
+
     def next_pulse(self, tick: float, pulse: int | None = None) -> int:
         """Return the first pulse at or after `tick`, of the rate unless `pulse` is given; bar lines are pulses."""
         pulse = pulse or PULSE_TICKS.get(self._live.play.rate, TICKS_PER_QUARTER)

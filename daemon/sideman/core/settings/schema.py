@@ -526,7 +526,7 @@ class LogSettings(Struct, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = _setting(
         "info",
         choice_type("debug", "info", "warning", "error"),
-        "How much is logged; info has a line for each bar that is played.",
+        "How much is logged; info has a line for each bar, with what both of you played, debug the values as well.",
     )
 
 
