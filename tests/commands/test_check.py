@@ -182,3 +182,15 @@ def test_it_says_what_the_network_is_asked_for(capsys: pytest.CaptureFixture[str
     assert "network not used" in check(capsys, *nothing)[1]
     out = check(capsys, *nothing, "--set", "control.osc=9000")[1]
     assert "network OSC at 127.0.0.1, port 9000\n        as a service, it has no network until you allow it" in out
+
+
+def test_the_chart_is_written_as_it_is_played(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Guards against: a chart that cannot be taken to other programs, or in another key than was asked for."""
+    for name in ("x.musicxml", "x.html", "x.txt"):
+        assert check(capsys, "--chart", "waltz", "--transpose", "2", "--out", str(tmp_path / name))[0] == 0
+        written = chart("--set", f"chart.file={tmp_path / name}")
+        assert written == chart("--set", "chart.file=waltz").transposed(2)
+        assert written.info.title == "Three Lamps"
+    status, _, error = check(capsys, "--out", str(tmp_path / "x.mid"))
+    assert status == 2
+    assert "a chart is written as .musicxml" in error

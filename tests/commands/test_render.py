@@ -31,7 +31,8 @@ from sideman.core.errors import (
     UnreadableInput,
     UsageError,
 )
-from sideman.render.render import chord_symbols, note_spans, render_take, take_name, take_picture, take_seed
+from sideman.core.events import note_spans
+from sideman.render.render import chord_symbols, render_take, take_name, take_picture, take_seed
 from sideman.sound.fluidsynth import GAIN, find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from support.fakes import performance

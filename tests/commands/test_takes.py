@@ -21,10 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sideman.charts.detect import read_chart
 from sideman.cli import main
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.events import BarPlayed, ChangeSettings, NoteHeard, NoteOn, PortChanged
+from sideman.core.events import BarPlayed, ChangeSettings, EventSent, NoteHeard, NoteOn, PortChanged
 from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import Journal, TakeTotals
 from sideman_models.music.harmony import pitch_name
@@ -32,6 +33,7 @@ from sideman_models.network.bundle import load_bundle
 from support.fakes import performance
 from support.performances import PHRASE
 from support.processes import daemon_environment, run_sideman, running_daemon, write_bundle
+from support.scores import notes_of_parts
 from support.takes import perform_with_reports, recorded_take
 
 QUICK = ("midi.output=none", "midi.input=none", "tempo.bpm=400", "play.rate=eighth", "takes.record=true")
@@ -315,6 +317,21 @@ def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
     for words in ([], ["--out", "x", "--picture", "x"], ["--out", "x", "--sound-font", "y"]):
         with pytest.raises(UsageError):
             run("export", take.name, *words)
+
+
+def test_a_take_is_written_as_a_score_and_its_chart(take: Journal) -> None:
+    """Guards against: a score without what you played, or with other chords and notes than were heard."""
+    for name in ("take.musicxml", "take.html", "take.txt"):
+        run("export", take.name, "--out", name)
+    chart = take.header.chart
+    assert read_chart(Path("take.txt"), chart.meter) == read_chart(Path("take.html"), chart.meter) == chart
+    bars = read_chart(Path("take.musicxml"), chart.meter).bars
+    assert bars == tuple(chart.bars[at % len(chart.bars)] for at in range(len(bars)))
+    parts = notes_of_parts(Path("take.musicxml").read_bytes())
+    reports = list(take.reports())
+    sent = [each.event.pitch for each in reports if isinstance(each, EventSent) and isinstance(each.event, NoteOn)]
+    heard = [each.note.pitch for each in reports if isinstance(each, NoteHeard) and isinstance(each.note, NoteOn)]
+    assert [[pitch for _, _, pitch in part] for part in parts] == [sent, heard]
 
 
 @pytest.mark.subprocess

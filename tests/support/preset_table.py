@@ -22,9 +22,10 @@ from sideman.config import resources  # noqa: E402
 from sideman.config.yaml import read_yaml  # noqa: E402
 from sideman.core.chart.chart import Chart  # noqa: E402
 from sideman.core.chart.text import parse_changes  # noqa: E402
+from sideman.core.events import note_spans  # noqa: E402
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
 from sideman.playing.assembly import load_performance  # noqa: E402
-from sideman.render.render import RenderedTake, note_spans, render_take  # noqa: E402
+from sideman.render.render import RenderedTake, render_take  # noqa: E402
 from sideman_models.music.harmony import pitch_name  # noqa: E402
 
 NONE = "(none)"

@@ -38,10 +38,12 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "daemon", "models")]
 
 from ports.conftest import until  # noqa: E402
+from sideman.charts.musicxml import read_musicxml  # noqa: E402
 from sideman.midi.jack import IS_INPUT  # noqa: E402
 from support.fakes import hanging_notes  # noqa: E402
 from support.jack_ear import JackEar  # noqa: E402
 from support.processes import DaemonProcess, run_sideman, write_bundle  # noqa: E402
+from support.scores import notes_of_parts  # noqa: E402
 from support.stage import Stage, stage  # noqa: E402
 
 ROOTS = "| C7 | Db7 | D7 | Eb7 | E7 | F7 | Gb7 | G7 | Ab7 | A7 | Bb7 | B7 |"
@@ -456,7 +458,7 @@ def two_sidemans(args: argparse.Namespace) -> str:
 
 
 def musescore(_args: argparse.Namespace) -> str:
-    """MuseScore opens a render and a take: the same bars, and the same notes in them."""
+    """MuseScore opens a render and a take, and scores: the same bars, and the same notes in them."""
     figures = []
     with stage() as on:
         render = on.folder / "render.mid"
@@ -470,7 +472,27 @@ def musescore(_args: argparse.Namespace) -> str:
         daemon.wait_for("bar 8 ")
         check(daemon.stop(signal.SIGTERM) == 0, "its status is not 0")
         figures.append(f"take: {_opened(on, next(takes.glob('*.mid')))}")
+        score, changes = on.folder / "score.musicxml", "| Cm7 F7 | Bbmaj7/D | Am7b5 D7b9 | 3/4 Gm6 | Eb7#11 |"
+        for settings in ([], ["--set", "midi.transpose=-14", "--rate", "triplet"], ["--rate", "phrase"]):
+            words = ["--chart", changes, "--set", f"model.bundle={write_bundle(on.folder)}", *settings]
+            done = run_sideman("render", "--out", str(score), "--bars", "15", "--set", "play.comp=shells", *words)
+            check(done.returncode == 0, done.stderr)
+            figures.append(f"score: {_same_score(on, score)}")
     return "; ".join(figures)
+
+
+def _same_score(on: Stage, score: Path) -> str:
+    """Compare a score with what MuseScore writes after it has opened it: bars, chords, and the notes of each part."""
+    copy = score.with_name("copy.musicxml")
+    copy.unlink(missing_ok=True)
+    command = ["musescore3", "-o", str(copy), str(score)]
+    done = subprocess.run(command, env=on.environment(), capture_output=True, text=True, check=False)
+    check(copy.exists(), done.stderr[-300:])
+    written, read = (read_musicxml(path.read_bytes(), path.name) for path in (score, copy))
+    check(written == read, f"other chords: {written.text()} {read.text()}")
+    parts, again = (notes_of_parts(path.read_bytes()) for path in (score, copy))
+    check(parts == again and len(parts) == 2, f"other notes: {parts} {again}")
+    return f"{len(read.bars)} bars, {sum(map(len, parts))} notes the same"
 
 
 def _opened(on: Stage, path: Path) -> str:

@@ -8,10 +8,12 @@ import contextlib
 import importlib.util
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec.structs import replace
 
-from sideman.commands.common import add_options, add_play_options, add_settings_options, load_settings
+from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.commands.common import add_options, add_play_options, add_settings_options, load_settings, output_kind
 from sideman.config.resources import config_path
 from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
@@ -20,6 +22,7 @@ from sideman.core.settings.schema import KEYS, Settings, settings_line, value_of
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.words import chart_text, play_words
 from sideman.exit_status import exit_status_and_message
+from sideman.files import write_file
 from sideman.midi.ableton_link import describe_session
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
@@ -35,6 +38,8 @@ _WIDTH = 72
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
     add_play_options(parser)
+    out = "write the chart as it will be played: .musicxml (MuseScore), .html (iReal Pro) or .txt"
+    add_options(parser, ("--out", "FILE", Path, out))
     about = "with --chart or this it prints the chart bar by bar in the order of playing, and checks nothing else"
     transpose = "transpose by N semitones, down if negative (chart.transpose)"
     add_options(parser.add_argument_group("one chart", about), ("--transpose", "N", int, transpose))
@@ -49,9 +54,12 @@ def run(args: argparse.Namespace) -> int:
     if args.transpose is not None and not -11 <= args.transpose <= 11:
         raise UsageError(f"--transpose {args.transpose}: -11 to 11 semitones")
     settings = load_settings(args)
-    if args.chart is not None or args.transpose is not None:
+    if args.chart is not None or args.transpose is not None or args.out is not None:
         transpose = settings.chart.transpose if args.transpose is None else args.transpose
-        print(_chart(with_values(settings, [("chart.transpose", transpose)])))
+        settings = with_values(settings, [("chart.transpose", transpose)])
+        print(_chart(settings))
+        if args.out is not None:
+            _write_chart(args.out, settings)
         return 0
     parts: dict[str, Callable[[Settings], str]] = {
         "config": lambda _: _sources(args),
@@ -74,6 +82,15 @@ def run(args: argparse.Namespace) -> int:
             text = f"error: {text}"
         print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
     return statuses[0] if statuses else 0
+
+
+def _write_chart(path: Path, settings: Settings) -> None:
+    """Write the chart into the kind of file that its name says."""
+    kind = output_kind("out", path)
+    if kind not in CHART_WRITERS:
+        raise UsageError(f"--out {path}: a chart is written as .musicxml, .html (iReal Pro) or .txt")
+    write_file(path, CHART_WRITERS[kind](load_chart(settings), settings.midi.transpose))
+    print(f"{path}: written")
 
 
 def _sources(args: argparse.Namespace) -> str:

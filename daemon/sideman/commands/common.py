@@ -134,7 +134,10 @@ def check_numbers(args: argparse.Namespace, ranges: Mapping[str, tuple[int, int]
             raise UsageError(f"--{name} {number}: {words} {least} to {most}")
 
 
-OUTPUT_SUFFIXES = {"out": (".mid", ".midi"), "picture": (".png",), "wav": (".wav",)}
+OUTPUT_SUFFIXES = {
+    "out": (".mid", ".midi"), "picture": (".png",), "wav": (".wav",), "score": (".musicxml",), "ireal": (".html",),
+    "text": (".txt",),
+}  # fmt: skip
 """The kinds of files that are written, each with the suffixes of its name."""
 _FILE_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,7}")
 

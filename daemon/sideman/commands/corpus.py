@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec.structs import asdict
 
@@ -15,9 +16,11 @@ from sideman.core.errors import UsageError
 from sideman.core.settings.schema import Settings, with_values
 from sideman.files import check_readable
 from sideman_models.corpus import corpus as modern
+from sideman_models.corpus.advice import likely_key, shown_changes, too_little_music
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
 from sideman_models.course.corpus import read_classic, training_arrays
+from sideman_models.music.solos import Solo
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
@@ -75,13 +78,17 @@ def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
     elif args.json:
         yield json.dumps({**modern.corpus_facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
     else:
-        yield from (line for report in corpus.reports for line in _report_lines(report))
+        pieces = iter(corpus.pieces)
+        for report in corpus.reports:
+            solos = [piece.solo for piece in islice(pieces, report.solos) if piece.solo is not None]
+            yield from _report_lines(report, solos)
         yield from [modern.midi_summary(corpus), ""] if corpus.reports else []
         yield _format_facts(modern.corpus_facts(corpus))
+        yield from filter(None, [too_little_music(corpus)])
 
 
-def _report_lines(report: FileReport) -> Iterator[str]:
-    """What was read from a MIDI file, what was left out, and why."""
+def _report_lines(report: FileReport, solos: Sequence[Solo]) -> Iterator[str]:
+    """What was read from a MIDI file, what was left out, and why; its chords and its key, and how sure they are."""
     if report.left_out:
         yield f"{report.file}: left out: {report.left_out}"
     else:
@@ -90,7 +97,14 @@ def _report_lines(report: FileReport) -> Iterator[str]:
         size = f"{count_noun(report.bars, 'bar')}, {count_noun(report.notes, 'note')}{dropped}"
         yield f"{report.file}: {report.title!r}, {metres}, {size}"
         yield f"    melody: {report.melody}"
-        yield f"    chords: {report.chords}"
+        sure = (
+            "a guess: compare some bars with the tune"
+            if report.chords.startswith("found")
+            else "as written in the file"
+        )
+        yield f"    chords: {report.chords}: {sure}"
+        yield from (f"        {shown_changes(solo)}" for solo in solos[:1])
+        yield f"    key: {likely_key(solos)}, a guess from the notes and chords"
     if report.swing:
         yield f"    swings: its second eighths, at {report.swing:.2f} of the beat, are written straight"
     yield from (f"    {remark}" for remark in report.remarks)

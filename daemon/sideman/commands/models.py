@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions with their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="list the networks: your own and the installed ones")
+    listing = actions.add_parser("list", help="list the networks: your own, the installed ones, those in this folder")
     showing = actions.add_parser("show", help="show one network: its card, figures and pictures")
     exporting = actions.add_parser("export", help="write a model file for Keras or LiteRT")
     for action in (showing, exporting):
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> None:
     all_facts: list[dict[str, Any]] = []
     rows = [["name", "dialect", "units", "values", "bits a value", "where"]]
-    for name in bundle_names():
+    here = sorted(f"{os.curdir}{os.sep}{path.parent.name}" for path in Path().glob(f"*/{VALUES_FILE}"))
+    for name in [*bundle_names(), *here]:
         path = Path(name)
         try:
             path = find_bundle(name)

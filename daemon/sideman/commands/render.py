@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.charts.score_writer import musicxml_bytes
 from sideman.commands.common import (
     OUTPUT_SUFFIXES,
     add_options,
@@ -49,7 +51,7 @@ PLACEHOLDERS = ("{name}", "{number}", "{seed}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
-    out = "the file to write: .mid, or what its name says: .wav, .png"
+    out = "the file to write, by its name: .mid; .musicxml, a score; .wav; .png; its chart: .html (iReal Pro), .txt"
     parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help=out)
     takes = (
         "write N solos, each with its own name and seed; then --out, --picture and --wav are folders, or paths with "
@@ -131,7 +133,7 @@ class _OutputFile(Struct, frozen=True):
 def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
     """The requested outputs. Raises now, before anything is played, if matplotlib or fluidsynth is missing."""
     for option in OUTPUT_SUFFIXES:
-        path: Path | None = getattr(args, option)
+        path: Path | None = getattr(args, option, None)
         if path is None:
             continue
         is_folder = args.takes is not None and not any(place in str(path) for place in PLACEHOLDERS)
@@ -146,6 +148,10 @@ def _writer(kind: str, sound_font: Path | None) -> Callable[[RenderedTake, Path]
     if kind == "wav":
         synth = find_fluidsynth(sound_font)
         return lambda take, path: synth.render_wav(take.midi, path, take.seconds)
+    if kind == "score":
+        return lambda take, path: write_file(path, musicxml_bytes(take.score))
+    if kind in CHART_WRITERS:
+        return lambda take, path: write_file(path, CHART_WRITERS[kind](take.chart, 0))
     return lambda take, path: write_file(path, take.midi)
 
 

@@ -18,6 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.charts.score_writer import musicxml_bytes
 from sideman.commands.common import add_settings_options, check_midi_name, load_settings, output_kind, print_list
 from sideman.core import events
 from sideman.core.errors import SidemanError, UsageError
@@ -33,6 +35,7 @@ from sideman.takes.journal import Journal, TakeTotals
 from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, engine_at_start, performance_of
+from sideman.takes.score import take_score
 from sideman_models.text import printable
 
 if TYPE_CHECKING:
@@ -44,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list the takes in the order in which they were recorded")
     showing = actions.add_parser("show", help="show one take: chart, seed, settings and every bar")
-    exporting = actions.add_parser("export", help="write one take to a MIDI file, a sound file or a picture")
-    out = "the file to write: .mid, or what its name says: .wav, .png"
+    exporting = actions.add_parser("export", help="write one take as a MIDI file, a score, a sound file or a picture")
+    out = "the file to write, by its name: .mid; .musicxml, a score; .wav; .png; its chart: .html (iReal Pro), .txt"
     exporting.add_argument("--out", metavar="FILE.mid", type=Path, help=out)
     exporting.add_argument("--picture", metavar="FILE.png", type=Path, help="draw what was played over the chords")
     exporting.add_argument("--wav", metavar="FILE.wav", type=Path, help="render it to a sound file with fluidsynth")
@@ -217,12 +220,11 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
     if "picture" in kinds.values():
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
     with _open_journal(folder, args.name) as journal:
-        midi = TakeMidiFile(journal.header, journal.reports()).contents()
         for path, kind in kinds.items():
             if kind == "wav" and synth is not None:
-                synth.render_wav(midi, path, journal.totals().seconds)
+                synth.render_wav(_midi(journal), path, journal.totals().seconds)
             else:
-                write_file(path, _picture(journal) if kind == "picture" else midi)
+                write_file(path, _contents(journal, kind))
     print(f"{', '.join(map(str, outputs.values()))}: written")
     return 0
 
@@ -230,11 +232,24 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
 def _play(args: argparse.Namespace, folder: TakeFolder) -> int:
     synth = find_fluidsynth(args.sound_font, "takes play")
     with _open_journal(folder, args.name) as journal:
-        midi, totals = TakeMidiFile(journal.header, journal.reports()).contents(), journal.totals()
+        midi, totals = _midi(journal), journal.totals()
     notes = f"{totals.played} notes played, {totals.heard} heard"
     print(f"{journal.name}: {_format_length(totals.seconds)}, {notes}; Ctrl-C stops it", flush=True)
     synth.play(midi)
     return 0
+
+
+def _midi(journal: Journal) -> bytes:
+    return TakeMidiFile(journal.header, journal.reports()).contents()
+
+
+def _contents(journal: Journal, kind: str) -> bytes:
+    """What is written into a file of this kind: the music of the take, or its chart in a format for charts."""
+    if kind == "score":
+        return musicxml_bytes(take_score(journal))
+    if kind in CHART_WRITERS:
+        return CHART_WRITERS[kind](journal.header.chart, journal.header.settings.midi.transpose)
+    return _picture(journal) if kind == "picture" else _midi(journal)
 
 
 def _picture(journal: Journal) -> bytes:

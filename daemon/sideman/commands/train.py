@@ -27,6 +27,7 @@ from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.files import check_readable, explain_write_errors
 from sideman.watch.training_progress import BarProgress, PlainProgress
+from sideman_models.corpus.advice import too_little_music
 from sideman_models.files import read_plain_file
 from sideman_models.network.bundle import VALUES_FILE, Bundle, load_bundle, save_bundle
 from sideman_models.network.model_card import model_card
@@ -104,6 +105,10 @@ def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = N
     with explain_write_errors(folder):
         save_bundle(bundle, folder, pictures)
     print(f"{folder}: written ({bundle.facts['ended']}, epoch {bundle.facts['best_epoch']} kept)")
+    name = shlex.quote(str(folder.resolve()))
+    if pictures:
+        print(f"how it learned and what it plays: {', '.join(str(folder / picture) for picture in pictures)}")
+    print(f"play it: sideman run --sound --set model.bundle={name}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -140,6 +145,11 @@ def _try_to_write(path: Path) -> None:
             pass
 
 
+def _replaced(folder: Path) -> str:
+    """A line on the network that stands in the folder, which the new one replaces; empty without one."""
+    return f"{folder}: the network here is replaced when the training ends" if (folder / VALUES_FILE).is_file() else ""
+
+
 def _train(args: argparse.Namespace) -> None:
     cluster = read_cluster(os.environ)
     unfinished = checkpoint.checkpoint_path(args.out)
@@ -152,6 +162,9 @@ def _train(args: argparse.Namespace) -> None:
         raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
+    warning = "" if base is not None else too_little_music(corpus)
+    for line in filter(None, [warning, _replaced(args.out)]):
+        print(line, file=sys.stderr)
     if cluster.is_chief:
         _try_to_write(args.out)
     with silence_stderr():
@@ -256,6 +269,8 @@ def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, d
 
 
 def _train_classic(args: argparse.Namespace) -> None:
+    if replaced := _replaced(args.out):
+        print(replaced, file=sys.stderr)
     _try_to_write(args.out)
     with silence_stderr():
         from sideman_models.course.train import ClassicRecipe, step_table, train_classic_bundle

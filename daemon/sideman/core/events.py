@@ -15,7 +15,7 @@ Channels are 1..16. Seconds are those of the player's clock, and beats are quart
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -476,3 +476,21 @@ def encode(event: MidiEvent) -> tuple[int, ...]:
         case _:
             wire = (_CLOCK_BYTES[type(event)],)
     return wire
+
+
+def note_spans(
+    events: Iterable[tuple[float, MidiEvent]], end: float | None = None
+) -> Iterator[tuple[float, float, NoteOn]]:
+    """Yield onset, length (both in beats) and note-on of each note, in the order of their ends.
+
+    A note that is never released lasts to `end`; without an `end` it is left out.
+    """
+    sounding: dict[tuple[int, int], tuple[float, NoteOn]] = {}
+    for beat, event in events:
+        if isinstance(event, NoteOn):
+            sounding[event.channel, event.pitch] = beat, event
+        elif isinstance(event, NoteOff) and (event.channel, event.pitch) in sounding:
+            onset, note = sounding.pop((event.channel, event.pitch))
+            yield onset, beat - onset, note
+    if end is not None:
+        yield from ((onset, max(0.0, end - onset), note) for onset, note in sounding.values())

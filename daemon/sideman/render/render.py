@@ -10,11 +10,13 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sideman.charts.score_writer import PlayedNote, Score, ScorePart
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOff, NoteOn, Voice
+from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOn, Voice, note_spans
 from sideman.core.settings.schema import with_values
 from sideman.core.settings.voices import VOICES, track_of
+from sideman.core.timing.tempo import default_swing
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
@@ -36,7 +38,8 @@ PICTURES = (
 class RenderedTake(Struct, frozen=True):
     """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order, those of the `band` by voice.
 
-    `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own.
+    `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own, as it has a
+    part in the `score`.
     """
 
     name: str
@@ -46,6 +49,7 @@ class RenderedTake(Struct, frozen=True):
     chart: Chart
     bpm: float
     midi: bytes
+    score: Score
     band: tuple[tuple[float, MidiEvent], ...] = ()
 
     @property
@@ -80,7 +84,30 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
     band = tuple(event for _, track in others for event in track)
-    return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi, band)
+    pitched = [track for track in others if VOICES[track[0]].channel(settings.midi) != settings.midi.drums]
+    score = _score(performance, beats, [("solo", solo), *pitched])
+    return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi, score, band)
+
+
+def _score(
+    performance: Performance, beats: float, tracks: Iterable[tuple[Voice, Iterable[tuple[float, MidiEvent]]]]
+) -> Score:
+    """The solo, as the player reads it, and what accompanies it as notation over the bars of the chart."""
+    settings, chart = performance.settings, performance.chart
+    bpm, swing = settings.tempo.bpm, settings.play.swing
+    bars = [chart.bars[at % len(chart.bars)] for at in range(chart.bar_at(max(0.0, beats - 1e-6))[0] + 1)]
+    names = dict(chart.info.sections)
+    sections = tuple((at, names[at % len(chart.bars)]) for at in range(len(bars)) if at % len(chart.bars) in names)
+    parts = tuple(
+        ScorePart(
+            "sideman" if voice == "solo" else voice,
+            tuple(PlayedNote(onset, onset + length, note.pitch) for onset, length, note in note_spans(events, beats)),
+            settings.midi.transpose if voice == "solo" else 0,
+        )
+        for voice, events in tracks
+    )
+    info = replace(chart.info, sections=sections)
+    return Score(info, tuple(bars), parts, bpm, default_swing(bpm) if swing is None else swing)
 
 
 def take_seed(seed: int, number: int) -> int:
@@ -93,17 +120,6 @@ def take_name(names: NameModel, seed: int, known: set[str]) -> str:
     name = next(name for name in generate_names(names, seed) if name not in known)
     known.add(name)
     return name
-
-
-def note_spans(events: Iterable[tuple[float, MidiEvent]]) -> Iterator[tuple[float, float, NoteOn]]:
-    """Yield onset, length (both in beats) and note-on of each note, in the order of their ends."""
-    sounding: dict[tuple[int, int], tuple[float, NoteOn]] = {}
-    for beat, event in events:
-        if isinstance(event, NoteOn):
-            sounding[event.channel, event.pitch] = beat, event
-        elif isinstance(event, NoteOff) and (event.channel, event.pitch) in sounding:
-            onset, note = sounding.pop((event.channel, event.pitch))
-            yield onset, beat - onset, note
 
 
 def meter_changes(chart: Chart, beats: float) -> Iterator[tuple[float, Meter]]:

@@ -13,20 +13,18 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from sideman.core import events
-from sideman.core.chart.chart import Meter
+from sideman.core.chart.chart import ChartInfo, Meter
 from sideman.core.events import ControlChange, PitchBend, ProgramChange, Voice, encode
 from sideman.core.ledger import is_release
 from sideman.core.settings.voices import voice_of_channel
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import settings_to_json
 from sideman.takes.tempo_map import ExactTempo, FittedTempo, TempoMap, microseconds
-from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.harmony import Chord
 from sideman_models.text import printable
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _LYRIC, _MARKER, _END, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51, 0x58, 0x59
-_FIFTHS, _MAX_FIFTHS = "FCGDAEB", 7
 _PLAYED = (events.NoteOn, events.NoteOff, ControlChange, ProgramChange, PitchBend)
 
 
@@ -96,7 +94,7 @@ class TakeMidiFile:
         self._chord = ""
         self._pending: deque[tuple[int, bytes]] = deque()  # of the conductor; a tempo may still come before them
         self._lyrics: deque[tuple[int, bytes]] = deque()  # of begun bars; notes may still come before them
-        self._key = self._next_key = header.chart.info.key
+        self._key = self._next_key = header.chart.info
         self._end_tick = 0
         self._last_beat = header.first_beat
         beat_us = microseconds(60 / header.settings.tempo.bpm)
@@ -127,7 +125,7 @@ class TakeMidiFile:
                 if isinstance(item, events.ChangeSettings):
                     self._has_drums |= "drums" in dict(item.values).get("play.comp", ())  # type: ignore[operator]
                 if isinstance(item, events.SetChart):
-                    self._next_key = item.chart.info.key
+                    self._next_key = item.chart.info
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
@@ -144,7 +142,7 @@ class TakeMidiFile:
         tracks = (*self._tracks, *self._band_tracks.values())
         end = max(self._end_tick, *(track.current_tick for track in tracks))
         conductor = _meta_event(_NAME, self._header.name), _meter_event(self._opening_meter)
-        key = _key_event(self._header.chart.info.key)
+        key = _key_event(self._header.chart.info)
         heads = (
             (*conductor, key, _tempo_event(opening.beat_us), *self._texts),
             (_meta_event(_NAME, "played"), key),
@@ -177,7 +175,7 @@ class TakeMidiFile:
                 waiting.pop()
                 self._chord = ""
         self._add_meter(tick, meter)
-        if self._next_key != self._key:
+        if self._next_key.key != self._key.key:
             self._key = self._next_key
             if key := _key_event(self._key):
                 self._pending.append((tick, key))
@@ -230,19 +228,10 @@ def _tempo_event(beat_us: int) -> bytes:
     return _meta_event(_TEMPO, beat_us.to_bytes(3, "big"))
 
 
-def _key_event(key: str) -> bytes:
-    """The key signature of a chart in `key`, or nothing where the chart does not say it."""
-    try:
-        tonic = parse_chord(key) if key else None
-    except ModelsError:
-        return b""
-    if tonic is None or not tonic.tones:
-        return b""
-    is_minor = (tonic.root + 3) % 12 in tonic.tones and (tonic.root + 4) % 12 not in tonic.tones
-    fifths = _FIFTHS.index(tonic.text[0]) - 1 + 7 * (tonic.text[1:2] == "#") - 7 * (tonic.text[1:2] == "b")
-    fifths -= 3 * is_minor
-    fifths -= 12 * (fifths > _MAX_FIFTHS) - 12 * (fifths < -_MAX_FIFTHS)
-    return _meta_event(_KEY, bytes((fifths & 0xFF, is_minor)))
+def _key_event(info: ChartInfo) -> bytes:
+    """The key signature of a chart, or nothing where the chart does not say its key."""
+    signature = info.signature
+    return b"" if signature is None else _meta_event(_KEY, bytes((signature[0] & 0xFF, signature[1])))
 
 
 def _header_texts(header: TakeHeader) -> list[bytes]:

@@ -107,7 +107,8 @@ def _add_midi(corpus: Corpus, path: Path, music_by_file: Mapping[Path, MidiMusic
     for music in music_by_file.values():
         pieces = [solo_to_piece(solo) for solo in music.solos]
         corpus.pieces += pieces
-        corpus.reports.append(replace(music.report, dropped=sum(piece.dropped_notes for piece in pieces)))
+        dropped = sum(piece.dropped_notes for piece in pieces)
+        corpus.reports.append(replace(music.report, dropped=dropped, solos=len(pieces)))
         corpus.left_out.update([music.report.left_out] if music.report.left_out else [])
     used = [hashes[file] for file, music in music_by_file.items() if music.solos]
     if used:

@@ -17,6 +17,7 @@ from sideman_models.evaluation.report import (
 )
 from sideman_models.evaluation.statistics import HALF_SPLITS, Outcome, share
 from sideman_models.evaluation.touch import touch_lines
+from sideman_models.evaluation.verdict import verdict_lines
 
 _WIDTH = 46
 _SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
@@ -31,6 +32,7 @@ _SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
 def report_text(report: EvaluationReport) -> str:
     """Return the whole report as text."""
     parts = (
+        _verdict(report),
         _music_lines(report),
         _bits_lines(report),
         _touch_lines(report),
@@ -39,6 +41,11 @@ def report_text(report: EvaluationReport) -> str:
         _copying_lines(report),
     )
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
+
+
+def _verdict(report: EvaluationReport) -> Iterator[str]:
+    for line in verdict_lines(report):
+        yield from textwrap.wrap(line, 112, subsequent_indent="  ")
 
 
 def _music_lines(report: EvaluationReport) -> Iterator[str]:

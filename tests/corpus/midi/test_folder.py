@@ -98,6 +98,7 @@ READ = {
     3: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",
     4: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",  # other wording for counts
     5: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",  # other readings of files that broke a rule
+    6: "a2ab8a928e928887d64c9d0e4abe3684d013e504395148bca2de814772653796",  # the number of solos; takes
 }
 """The sha256 of the reading of one band, for each version of the reader."""
 
@@ -352,7 +353,7 @@ def test_the_command_reports_what_was_used(tmp_path: Path, capsys: pytest.Captur
         f"{path}/a.mid: 'Blue Tune', 4/4, 8 bars, 64 notes\n    melody: track 2 'Melody', channel 4, by its name\n"
         in output
     )
-    assert "    chords: 2 symbols, marker events of track 1\n" in output
+    assert "    chords: 2 symbols, marker events of track 1: as written in the file\n        | " in output
     assert f"{path}/drums.midi: left out: only drums\n" in output
     assert f"again.mid: left out: the same as another\n    the same as {path}/a.mid\n" in output
     assert "3 of 6 MIDI files used" in output

@@ -21,8 +21,11 @@ from msgspec.structs import force_setattr, replace
 from sideman.core.chart.styles import Style
 from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
+from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.text import printable
+
+_MAX_FIFTHS = 7
 
 
 class ChartError(ConfigError):
@@ -88,6 +91,20 @@ class ChartInfo(Struct, frozen=True):
         for name in ("title", "composer", "key"):
             force_setattr(self, name, printable(getattr(self, name)))
         force_setattr(self, "sections", tuple((bar, printable(section)) for bar, section in self.sections))
+
+    @property
+    def signature(self) -> tuple[int, bool] | None:
+        """The sharps of the key signature, or below 0 its flats, and whether the key is minor; None without a key."""
+        try:
+            tonic = parse_chord(self.key) if self.key else None
+        except ChordError:
+            return None
+        if tonic is None or not tonic.tones:
+            return None
+        is_minor = 3 in tonic.quality.tones and 4 not in tonic.quality.tones
+        fifths = "FCGDAEB".index(tonic.text[0]) - 1 + 7 * (tonic.text[1:2] == "#") - 7 * (tonic.text[1:2] == "b")
+        fifths -= 3 * is_minor
+        return fifths - 12 * (fifths > _MAX_FIFTHS) + 12 * (fifths < -_MAX_FIFTHS), is_minor
 
     def transposed(self, semitones: int) -> ChartInfo:
         """Return the same in the key that lies `semitones` higher."""

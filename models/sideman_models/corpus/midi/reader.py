@@ -3,6 +3,7 @@
 
 - **The melody** is chosen by `parts.find_melody`, or named by the user. Of several notes at once the highest line is
   used. A part that swings is written straight. Each track of a type 2 file is a song of its own.
+  Of a take, the melody is what the player played.
 - **The meter**: each section of one meter (`meter.find_meter_sections`) is a solo of its own, under the same title.
 - **The chords**, with the option `auto`, come from the first of these sources that exists: chord symbols in the texts
   (`chord_sources`); a track that is called chords; the notes of all other pitched parts and those below the melody in
@@ -40,11 +41,14 @@ from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
 from sideman_models.text import count_noun
 
-READER_VERSION = 5
+READER_VERSION = 6
 """Must be raised with each change to the result for the same bytes. Otherwise old cached readings would be used."""
 TRACK_PREFIX = "track:"
 
 _SHOWN_PROBLEMS = 5
+_HEARD = "heard"
+_TAKE_TRACKS = frozenset(("played", _HEARD))
+"""The tracks by which the file of a take is known."""
 
 
 class ReadingOptions(Struct, frozen=True):
@@ -65,8 +69,8 @@ class FileReport(Struct, frozen=True):
     """What was used of a file, what was not, and why.
 
     `left_out` says why nothing was used; otherwise it is empty. The melody has `notes` notes, of which `dropped` have
-    no value. `swing` is where second eighths began, as a share of the beat (None: it does not swing). `cached`: the
-    reading comes from the cache.
+    no value; it gave so many `solos`. `swing` is where second eighths began, as a share of the beat (None: it does not
+    swing). `cached`: the reading comes from the cache.
     """
 
     file: str = ""
@@ -81,6 +85,7 @@ class FileReport(Struct, frozen=True):
     remarks: tuple[str, ...] = ()
     left_out: str = ""
     cached: bool = False
+    solos: int = 0
 
 
 class MidiMusic(Struct, frozen=True):
@@ -139,7 +144,9 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions)
     end = max(max(note[1], note[0] + 1) for part in parts for note in part.notes)
     signatures = [signature for _, track in tracks for signature in track.time_signatures]
     sections, remarks = find_meter_sections(signatures, end)
-    if options.melody is None:
+    if options.melody is None and _TAKE_TRACKS.issubset(track.name for _, track in tracks):
+        melody, why = _player_of_take(pitched), "what the player played in this take"
+    elif options.melody is None:
         melody, why = find_melody(pitched, sections[0].bar_ticks)
     elif named := find_named_part(pitched, options.melody):
         melody, why = named, "as requested"
@@ -174,6 +181,14 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions)
         remarks=tuple(remarks),
     )
     return MidiMusic(report, tuple(solos))
+
+
+def _player_of_take(parts: Sequence[MidiPart]) -> MidiPart:
+    """Return what the player played: sideman's own line is nothing to learn from. Raises `_NoSoloError`."""
+    heard = find_named_part(parts, _HEARD)
+    if heard is None:
+        raise _NoSoloError("a take in which the player did not play")
+    return heard
 
 
 def _problems_text(problems: Sequence[tuple[float, str]]) -> list[str]:
