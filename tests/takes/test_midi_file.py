@@ -25,6 +25,7 @@ from sideman.core.events import (
     EventSent,
     MidiEvent,
     NoteHeard,
+    NoteOff,
     NoteOn,
     PitchBend,
     PortChanged,
@@ -212,9 +213,15 @@ def timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
 
 def test_our_own_reader_reads_a_take(tmp_path: Path) -> None:
     """Guards against takes that a network cannot be trained on, because no chords or no melody are found in them."""
-    header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [], 40.0)
+    notes = [(at + 0.5 * beat, note) for beat in range(64) for at, note in struck(60 + beat % 7, 0.4)]
+    header, reports, _ = perform_with_reports(performance(play__rate="eighth"), notes, 40.0)
     journal = recorded_take(tmp_path, header, reports)
     music = read_midi(TakeFolder(tmp_path).midi(journal.name).read_bytes(), ReadingOptions())
-    assert "played" in music.report.melody
-    assert "markers" in music.report.chords or "marker" in music.report.chords
-    assert music.report.notes == journal.totals().played
+    assert "heard" in music.report.melody
+    assert "marker" in music.report.chords
+    assert music.report.notes == 64
+
+
+def struck(pitch: int, length_s: float) -> list[tuple[float, NoteOn | NoteOff]]:
+    """A note of the player."""
+    return [(0.0, NoteOn(pitch, 80, 1)), (length_s, NoteOff(pitch, 1))]
