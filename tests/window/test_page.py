@@ -53,13 +53,50 @@ def test_a_page_shows_the_tune_the_tempo_and_whose_turn_it_is(
     assert page.locator("#modes [aria-pressed=true]").inner_text().endswith("Trade")
     shown(page, "#turn-text", "sideman plays")
     shown(page, "#turn-text", "yours in")
-    assert page.locator("#chart td").nth(1).get_attribute("aria-label") == "bar 2, G 7, C 7"
+    assert page.locator("#chart td button").nth(1).get_attribute("aria-label") == "bar 2, G 7, C 7"
     page.locator("#chart td.lit").wait_for()
     daemon.send(
         {"event": "doing", "doing": "listening", "second": 0.0}, {"event": "status", **STATUS, "doing": "listening"}
     )
     shown(page, "#turn-text", "Your turn")
     assert page.inner_text("#spoken") == "Your turn"
+
+
+def test_a_touched_bar_is_gone_to_and_bars_that_are_dragged_over_are_repeated(
+    served: tuple[str, ScriptedDaemon], open_page: OpenPage
+) -> None:
+    """Guards against: a player who practises four bars and has to wait for the whole chorus."""
+    address, daemon = served
+    page = connected(open_page(address))
+    bars = page.locator("#chart td button")
+    bars.nth(2).click()
+    assert daemon.wait_for("jump")["to"] == 3
+    first, last = (bars.nth(number).bounding_box() for number in (1, 3))
+    page.mouse.move(first["x"] + 5, first["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 5, last["y"] + 5, steps=5)
+    assert page.locator("#chart td.chosen").count() == 3
+    page.mouse.up()
+    assert daemon.wait_for("loop")["bars"] == "2-4"
+    looped = {**STATUS, "settings": {**STATUS["settings"], "practice.loop": "2-4"}, "practice": "bars 2-4 again"}
+    daemon.send({"event": "status", **looped})
+    page.locator("#chart td.looped").nth(2).wait_for()
+    assert "bars 2-4 again" in page.inner_text("#chart .practice")
+    page.click("#chart .practice button")
+    daemon.wait_for("loop", lambda request: request["bars"] == "off")
+
+
+def test_bars_are_chosen_with_the_keys_alone(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: practice that only a mouse can reach."""
+    address, daemon = served
+    page = connected(open_page(address))
+    page.locator("#chart td button").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert daemon.wait_for("jump")["to"] == 2
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    assert daemon.wait_for("loop")["bars"] == "2-3"
 
 
 def test_the_first_touch_lets_it_sound_and_begins(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:

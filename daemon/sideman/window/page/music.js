@@ -80,3 +80,13 @@ export function spokenChord(chord) {
     .replaceAll("#", ` ${word("spoken.sharp")} `);
   return `${spokenRoot} ${kind}`.replace(/\s+/g, " ").trim();
 }
+
+/** The first and the last bar, from 0, that `practice.loop` repeats; null without a loop, or if the chart lacks them. */
+export function loopedBars(chart, loop) {
+  if (!chart || loop === null || loop === undefined) return null;
+  const numbers = /^(\d+)(?:-(\d+))?$/.exec(String(loop));
+  if (numbers) return [Number(numbers[1]) - 1, Number(numbers[2] ?? numbers[1]) - 1];
+  const at = chart.sections.findIndex(([, name]) => name.toLowerCase() === String(loop).toLowerCase());
+  if (at < 0) return null;
+  return [chart.sections[at][0], (chart.sections[at + 1]?.[0] ?? chart.bars.length) - 1];
+}
