@@ -37,6 +37,7 @@ from sideman.control.protocol import (
     request_fields,
 )
 from sideman.core.actions import ACTIONS
+from sideman.core.chart.styles import STYLE_WORDS
 from sideman.core.events import PlayState, Voice
 from sideman.core.settings.schema import GROUPS, KEYS, SettingKey
 from sideman.core.settings.types import plain_text
@@ -151,6 +152,13 @@ def actions() -> str:
         for action in ACTIONS.values()
     ]
     return table(("action", "what it does", "key in `ctl watch`"), rows)
+
+
+@section("styles")
+def styles() -> str:
+    """Return the table of the words that name a style on a chart."""
+    rows = ((f"`{style}`", ", ".join(words)) for style, words in STYLE_WORDS.items())
+    return table(("style", "words"), rows)
 
 
 @section("modes")
