@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -228,12 +229,13 @@ def bill_of_materials() -> str:
         }
         for name, version, when, hashes in lock
     ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     itself = {
         "type": "application",
         "bom-ref": f"pkg:pypi/sideman@{__version__}",
         "name": "sideman",
         "version": __version__,
-        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "licenses": [{"expression": project["license"]}],
         "purl": f"pkg:pypi/sideman@{__version__}",
     }
     bill = {
