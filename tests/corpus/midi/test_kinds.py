@@ -84,6 +84,36 @@ def test_of_many_unread_texts_only_the_first_are_shown() -> None:
     assert len(read_midi_chart(data, "x.mid").info.warnings) == 21
 
 
+def test_a_slash_chord_and_an_unknown_type_of_a_yamaha_keyboard() -> None:
+    """Guards against: a bass that is lost; and a chord of a newer keyboard that silently becomes the one before it."""
+    data = [(0x31, 0x13, 0x37, 0x7F), (0x31, 0x7B, 0x7F, 0x7F), (0x07, 0, 0x7F, 0x7F), (0x64, 0, 0x7F, 0x7F)]
+    events = [
+        (4 * at, mido.MetaMessage("sequencer_specific", data=(0x43, 0x7B, 1, *each))) for at, each in enumerate(data)
+    ]
+    chart = read_midi_chart(midi_bytes(track(events), track(scale_events(4), "Melody")), "x.mid")
+    assert [bar.chords[0][1].text for bar in chart.bars] == ["C7/B", "C7/B", "Ab", "Ab"]
+    told = "'XF chord of root 49, type 123' is not a chord: the chord before it goes on"
+    assert chart.info.warnings == (f"x.mid, bar 2: {told}",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "chords"),
+    [
+        (["Em", "H7", "Em/H", "B"], ["Em", "B7", "Em/B", "Bb"]),
+        (["Em", "B7", "Bm", "Bb"], ["Em", "B7", "Bm", "Bb"]),  # no H: B is B
+        (["Em7", "H", "Am7", "B7"], ["Em7", "Em7", "Am7", "B7"]),  # one H alone is a rehearsal mark
+        (["Em7", "H", "Am7", "H"], ["Em7", "B", "Am7", "B"]),
+        (["Esus4", "Asus", "Bdim", "A7"], ["Esus4", "Asus", "Bdim", "A7"]),
+        (["Cism", "Fis7", "Hm/Fis", "Dis°"], ["C#m", "F#7", "Bm/F#", "D#°"]),
+    ],
+)
+def test_german_letters_are_read_where_the_other_chords_show_them(texts: list[str], chords: list[str]) -> None:
+    """Guards against: German songs without their dominant; and English ones a semitone off."""
+    events = marker_events([(4 * bar, text) for bar, text in enumerate(texts)])
+    chart = read_midi_chart(midi_bytes(track(events), track(scale_events(4), "Melody")), "x.mid")
+    assert [bar.chords[0][1] for bar in chart.bars] == [parse_chord(chord) for chord in chords]
+
+
 @pytest.mark.parametrize(
     ("texts", "chords"),
     [(["c7", "am", "d", "g"], ["C7", "Am", "D", "G"]), (["C7", "Am", "d", "G"], ["C7", "Am", "Am", "G"])],

@@ -40,7 +40,7 @@ from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
 from sideman_models.text import count_noun
 
-READER_VERSION = 5
+READER_VERSION = 6
 """Must be raised with each change to the result for the same bytes. Otherwise old cached readings would be used."""
 TRACK_PREFIX = "track:"
 
