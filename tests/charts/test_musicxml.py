@@ -147,6 +147,15 @@ def root(name: str, *more: str) -> str:
             ],
             "C D C E F C D C E",
         ),
+        (
+            [
+                bar(root("C"), left=REPEAT),
+                bar(root("D"), left=ending(1, "start"), right=ending(1, "stop") + AGAIN),
+                bar(words("Segno"), root("E"), left=ending(2, "start"), right=ending(2, "stop")),
+                bar(root("F"), words("D.S.")),
+            ],
+            "C D C E F E F",
+        ),
         ([bar(root("C"), '<sound fine="yes"/>'), bar(root("D"), '<sound dacapo="yes"/>')], "C D C"),
         ([bar(), bar(rest()), bar(root("Eb"))], "C C Eb"),
     ],

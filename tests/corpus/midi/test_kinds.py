@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sideman.charts.midi import read_midi_chart
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
+from sideman_models.corpus.midi.xf_chords import xf_chord_text
 from sideman_models.music.harmony import parse_chord
 from support.midi_files import (
     block_chords,
@@ -82,6 +83,14 @@ def test_of_many_unread_texts_only_the_first_are_shown() -> None:
     data = midi_bytes(track(marker_events(texts)), track(scale_events(16), "Melody"))
     assert read_midi(data, ReadingOptions()).report.remarks[-1] == "17 more texts like these"
     assert len(read_midi_chart(data, "x.mid").info.warnings) == 21
+
+
+@given(st.binary(max_size=12))
+def test_any_bytes_of_an_xf_chord_are_a_chord_or_told(data: bytes) -> None:
+    """Guards against: a file of a newer keyboard that ends the program."""
+    text = xf_chord_text(b"\x43\x7b\x01" + data)
+    assert (text is None) == (len(data) < 2)
+    assert text is None or text.startswith("XF chord of root") or parse_chord(text).root in range(12)
 
 
 def test_a_slash_chord_and_an_unknown_type_of_a_yamaha_keyboard() -> None:

@@ -476,6 +476,9 @@ class _FormWalker:
             jump = replace(jump, goal="fine" if "fine" in self._signs else coda)
         self._active_jump = jump
         self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
-        if not jump.to_segno:
-            return 0
-        return max((place for place in self._signs["segno"] if place < line), default=self._signs["segno"][0])
+        segnos = self._signs["segno"] if jump.to_segno else [0]
+        goal = max((place for place in segnos if place < line), default=segnos[0])
+        for part in self._parts_of.get(goal, []):
+            if part.after_jump and (ending := part.ending_at(goal)):
+                self._pass_numbers[part.first] = ending.numbers[0]
+        return goal
