@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -37,6 +38,7 @@ from sideman.control.protocol import (
     request_fields,
 )
 from sideman.core.actions import ACTIONS
+from sideman.core.chart.styles import STYLE_WORDS
 from sideman.core.events import PlayState, Voice
 from sideman.core.settings.schema import GROUPS, KEYS, SettingKey
 from sideman.core.settings.types import plain_text
@@ -153,6 +155,13 @@ def actions() -> str:
     return table(("action", "what it does", "key in `ctl watch`"), rows)
 
 
+@section("styles")
+def styles() -> str:
+    """Return the table of the words that name a style on a chart."""
+    rows = ((f"`{style}`", ", ".join(words)) for style, words in STYLE_WORDS.items())
+    return table(("style", "words"), rows)
+
+
 @section("modes")
 def modes() -> str:
     """Return the table of play modes."""
@@ -220,12 +229,13 @@ def bill_of_materials() -> str:
         }
         for name, version, when, hashes in lock
     ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     itself = {
         "type": "application",
         "bom-ref": f"pkg:pypi/sideman@{__version__}",
         "name": "sideman",
         "version": __version__,
-        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "licenses": [{"expression": project["license"]}],
         "purl": f"pkg:pypi/sideman@{__version__}",
     }
     bill = {

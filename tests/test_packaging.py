@@ -161,6 +161,8 @@ def test_the_wheel_says_what_it_is_made_of(built: Built) -> None:
         text = wheel.read(f"sideman-{__version__}.dist-info/sboms/sideman.cdx.json").decode()
     bill = json.loads(text)
     assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == ("CycloneDX", __version__)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert bill["metadata"]["component"]["licenses"] == [{"expression": project["license"]}]
     libraries = [each for each in bill["components"] if each["type"] == "library"]
     locked = [(name, pin.split(" ")[0]) for name, found in pins("requirements.lock").items() for pin in found]
     assert [(each["name"], each["version"]) for each in libraries] == locked

@@ -172,3 +172,11 @@ def test_any_text_is_a_chart_or_a_chart_error(tokens: list[str]) -> None:
     """Guards against: a file that stops sideman with an error of its own."""
     with contextlib.suppress(ChartError):
         assert tune("".join(tokens)).bars
+
+
+def test_a_tune_with_german_letters() -> None:
+    """Guards against: a German song book in E minor without its dominant."""
+    (song,) = abc_songs('X:1\nT:Ours\nM:4/4\nL:1/1\nK:Em\n"Em"e|"H7"b|"B"b|"Em/H"e|"Fis"f|]\n', "x.abc")
+    chart = song.read()
+    assert [str(bar.chords[0][1]) for bar in chart.bars] == ["Em", "B7", "Bb", "Em/B", "F#"]
+    assert chart.info.warnings == ("x.abc, Ours: its chords have German letters: H is read as B, and B as Bb",)

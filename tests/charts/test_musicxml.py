@@ -78,6 +78,19 @@ def order(*bars: str) -> str:
     return " ".join(str(each.chords[0][1]) for each in read_musicxml(score(*bars), "x.xml").bars)
 
 
+AGAIN = '<repeat direction="backward" after-jump="yes"/>'
+
+
+@pytest.mark.parametrize(
+    ("tempo", "read"), [("132", 132), ("87.5", 87.5), ("0", None), ("9999", None), ("fast", None), ("nan", None)]
+)
+def test_the_tempo_of_the_first_bar_is_that_of_the_chart(tempo: str, read: float | None) -> None:
+    """Guards against: a ballad at 120, because its tempo stands in the score and nowhere else."""
+    sound = f'<direction><direction-type><words>Slow</words></direction-type><sound tempo="{tempo}"/></direction>'
+    assert read_musicxml(score(bar(sound, root("C"))), "x.xml").info.tempo == read
+    assert read_musicxml(score(bar(root("C")), bar(sound, root("C"))), "x.xml").info.tempo is None
+
+
 REPEAT, END = '<repeat direction="forward"/>', '<repeat direction="backward"/>'
 
 
@@ -114,6 +127,34 @@ def root(name: str, *more: str) -> str:
                 bar("<direction><direction-type><coda/></direction-type></direction>", root("G")),
             ],
             "C D E F D E G",
+        ),
+        (
+            [  # after a jump the first part is played once, the second one twice
+                bar(root("C"), left=REPEAT, right=END),
+                bar(root("D"), left=REPEAT),
+                bar(root("E"), words("To Coda"), right=AGAIN),
+                bar(root("F"), words("D.C. al Coda")),
+                bar(words("Coda"), root("G")),
+            ],
+            "C C D E D E F C D E D E G",
+        ),
+        (
+            [
+                bar(root("C"), left=REPEAT),
+                bar(root("D"), left=ending(1, "start"), right=ending(1, "stop") + AGAIN),
+                bar(root("E"), words("Fine"), left=ending(2, "start"), right=ending(2, "stop")),
+                bar(root("F"), words("D.C. al Fine")),
+            ],
+            "C D C E F C D C E",
+        ),
+        (
+            [
+                bar(root("C"), left=REPEAT),
+                bar(root("D"), left=ending(1, "start"), right=ending(1, "stop") + AGAIN),
+                bar(words("Segno"), root("E"), left=ending(2, "start"), right=ending(2, "stop")),
+                bar(root("F"), words("D.S.")),
+            ],
+            "C D C E F E F",
         ),
         ([bar(root("C"), '<sound fine="yes"/>'), bar(root("D"), '<sound dacapo="yes"/>')], "C D C"),
         ([bar(), bar(rest()), bar(root("Eb"))], "C C Eb"),
@@ -314,7 +355,7 @@ def ways() -> st.SearchStrategy[dict[str, str]]:
 
 def songs() -> st.SearchStrategy[Song]:
     """Any song."""
-    chord = st.tuples(st.sampled_from(list(CHORD_SPELLINGS)), st.integers(0, 8), st.sampled_from(list(ROOTS)))
+    chord = st.tuples(st.sampled_from(list(CHORD_SPELLINGS)), st.integers(0, 12), st.sampled_from(list(ROOTS)))
     sizes = st.tuples(*[st.integers(1, 3)] * 4)
     return st.builds(Song, st.sampled_from(list(FORMS)), sizes, st.tuples(*[chord] * 7))
 

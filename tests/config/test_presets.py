@@ -11,7 +11,17 @@ import pytest
 from sideman.config import resources
 from sideman.config.yaml import read_yaml
 from sideman.core.settings.resolve import resolve_settings
-from support.preset_table import HEAD, NONE, PRESETS_MEASURED, Figures, preset_figures
+from support.preset_table import (
+    CONTROL_HEAD,
+    CONTROLS,
+    HEAD,
+    NONE,
+    PRESETS_MEASURED,
+    Figures,
+    control_row,
+    network_line,
+    preset_figures,
+)
 
 CHORUSES = 4
 MANUAL = Path(__file__).parents[2] / "docs" / "controls.md"
@@ -29,6 +39,17 @@ def test_sparse_leaves_room_and_bebop_fills_it() -> None:
     assert figures("sparse").silence > 0.6
     assert figures("bebop").notes_a_beat > 2.5 * figures("sparse").notes_a_beat
     assert figures("bebop").bpm > 200
+
+
+def test_the_figures_of_the_manual_are_those_of_the_network_that_is_played() -> None:
+    """Guards against: a manual that shows how a network played that has been replaced. The script measures again."""
+    lines = MANUAL.read_text("utf-8").split("\n")
+    assert network_line() in lines
+    assert CONTROL_HEAD in lines
+    for name in CONTROLS:
+        assert any(line.startswith(f"| {name} | ") for line in lines)
+    extreme = "`play.contour=0`"  # a whole row: also the settings may have been changed
+    assert control_row(extreme) in lines
 
 
 def test_a_ballad_is_slow_soft_and_made_of_long_notes() -> None:

@@ -188,6 +188,7 @@ def test_chords_that_sound_the_same_are_equal() -> None:
     ("text", "part", "hint"),
     [
         ("Cfoo", "'foo' is not understood", "did you mean"),
+        ("H7", "it must begin with its root", "did you mean 'B7'"),
         ("dm7", "root", "'Dm7'"),
         ("Hm7", "root", "A to G"),
         ("Cmaj7x", "'x' is not understood", "'Cmaj7'"),

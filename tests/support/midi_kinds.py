@@ -158,6 +158,50 @@ def chord_spellings(rng: random.Random) -> Known:
     return Known(midi_bytes(*tracks_of(made, marker_events(texts, kind))), chords=chords, told=tuple(told))
 
 
+XF_TYPES = (
+    "Maj", "Maj6", "Maj7", "Maj7(#11)", "Maj(9)", "Maj7(9)", "Maj6(9)", "aug", "min", "min6", "min7", "min7b5",
+    "min(9)", "min7(9)", "min7(11)", "minMaj7", "minMaj7(9)", "dim", "dim7", "7th", "7sus4", "7b5", "7(9)", "7(#11)",
+    "7(13)", "7(b9)", "7(b13)", "7(#9)", "Maj7aug", "7aug", "1+8", "1+5", "sus4", "1+2+5", "cc",
+)  # fmt: skip
+"""The types of chords in their order, as the description of Yamaha's XF format names them."""
+XF_SYMBOLS = {"1+8": "5", "1+5": "5", "1+2+5": "sus2", "Maj(9)": "add9", "min(9)": "-add9"}
+
+
+def xf_chords(rng: random.Random) -> Known:
+    """Chords that a Yamaha keyboard wrote, a bar each, among names of sections."""
+    bars = rng.randint(1, 16)
+    events: list[Timed] = []
+    chords: list[str] = []
+    for bar in range(bars):
+        letter, accidental, kind = rng.randint(1, 7), rng.choice((2, 3, 3, 4)), rng.randrange(len(XF_TYPES))
+        bass = rng.choice((0x7F, 16 * accidental + letter, 0x31, 0x26))
+        data = (0x43, 0x7B, 0x01, 16 * accidental + letter, kind, bass, 0x7F)[: rng.choice((5, 6, 7, 7))]
+        events.append((4 * bar, mido.MetaMessage("sequencer_specific", data=data)))
+        name = XF_TYPES[kind]
+        root = "CDEFGAB"[letter - 1] + ("b", "", "#")[accidental - 2]
+        chords.append("N.C." if name == "cc" else root + XF_SYMBOLS.get(name, name))
+    sections = marker_events([(4 * bar, rng.choice("ABCD")) for bar in range(bars)])
+    return Known(midi_bytes(*tracks_of(band(rng, bars, 0.5), [*events, *sections])), chords=chords)
+
+
+GERMAN = {"B": "H", "Bb": "B", "Eb": "Es", "Ab": "As", "Db": "Des", "F#": "Fis"}
+
+
+def german_letters(rng: random.Random) -> Known:
+    """A chord a bar in German letters: H, B and, in some files, the other names."""
+    only_h, small = rng.random() < 0.5, rng.random() < 0.2
+    names = {root: GERMAN[root] for root in ("B", "Bb")} if only_h else GERMAN
+    chords = ["B7", *(rng.choice(ROOTS) + rng.choice(("", "m", "7", "m7", "maj7")) for _ in range(rng.randint(5, 15)))]
+    written = []
+    for chord in chords:
+        root = next(root for root in sorted(ROOTS, key=len, reverse=True) if chord.startswith(root))
+        name = names.get(root, root)
+        written.append((name.lower() if small and len(chord) > len(root) else name) + chord.removeprefix(root))
+    texts = [(4 * bar, text) for bar, text in enumerate(written)]
+    tracks = tracks_of(band(rng, len(chords), 0.5), marker_events(texts, rng.choice(("text", "lyrics", "marker"))))
+    return Known(midi_bytes(*tracks), chords=chords, told=("bar 1: its chords have German letters",))
+
+
 def key_markers(rng: random.Random) -> Known:
     """A few names of keys over a long piece."""
     bars, count = rng.randint(48, 120), rng.randint(1, 4)
@@ -237,7 +281,8 @@ def named_melody(rng: random.Random) -> Known:
 KINDS: dict[str, Callable[[random.Random], Known]] = {
     made.__name__: made
     for made in (
-        values_above_127, chord_spellings, key_markers, one_track_title, karaoke_title, shifted_notes, named_melody,
+        values_above_127, chord_spellings, xf_chords, german_letters, key_markers, one_track_title,
+        karaoke_title, shifted_notes, named_melody,
     )
 }  # fmt: skip
 

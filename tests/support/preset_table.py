@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of what each preset plays: the table of docs/controls.md.
+"""Figures of what each preset, and each end of two musical controls, plays: the measured tables of docs/controls.md.
 
-`python tests/support/preset_table.py [CHORUSES]` lets the bundled network play that many choruses of the default blues
-with each preset, always in mode solo, and prints the table.
+`python tests/support/preset_table.py` lets the bundled network play some choruses of the default blues with each of
+them, always in mode solo, and prints both tables. The first line names the network, so that a test finds tables that
+were measured with another one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from sideman.render.render import RenderedTake, render_take  # noqa: E402
 from sideman_models.music.harmony import pitch_name  # noqa: E402
 
 NONE = "(none)"
+CHORUSES, CONTROL_CHORUSES = 24, 8
 PRESETS_MEASURED = (NONE, *(name for name in resources.resource_names("presets", ".yaml") if name != "service"))
 
 
@@ -129,10 +132,35 @@ def table_row(preset: str, figures: Figures) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+CONTROL_HEAD = "| | of the chord | interval | leaps |"
+CONTROLS: dict[str, dict[str, object]] = {
+    "as it learned": {},
+    "`play.harmony=0`": {"harmony": 0},
+    "`play.harmony=2.5`": {"harmony": 2.5},
+    "`play.contour=0`": {"contour": 0},
+    "`play.contour=3`": {"contour": 3},
+}
+
+
+def control_row(name: str) -> str:
+    """A line of the table of the musical controls, at rate phrase."""
+    figures = preset_figures(NONE, CONTROL_CHORUSES, rate="phrase", **CONTROLS[name])
+    return f"| {name} | {figures.of_chord:.0%} | {figures.interval:.1f} | {figures.leaps:.0%} |"
+
+
+def network_line() -> str:
+    """The line that says with which network the tables were measured. A page does not show it."""
+    weights = ROOT.parent / "models/sideman_models/bundles/default/weights.npz"
+    return f"<!-- measured with the network {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]} -->"
+
+
+def tables() -> Iterator[str]:
+    """The lines of both tables."""
+    yield from (network_line(), HEAD, f"| {' | '.join('---' for _ in COLUMNS)} |")
+    yield from (table_row(name, preset_figures(name, CHORUSES)) for name in PRESETS_MEASURED)
+    yield from ("", CONTROL_HEAD, "| --- | --- | --- | --- |", *map(control_row, CONTROLS))
+
+
 if __name__ == "__main__":
-    lines = (
-        table_row(name, preset_figures(name, int(sys.argv[1]) if len(sys.argv) > 1 else 24))
-        for name in PRESETS_MEASURED
-    )
-    for line in (HEAD, f"| {' | '.join('---' for _ in COLUMNS)} |", *lines):
+    for line in tables():
         print(line)  # noqa: T201 - a script

@@ -8,6 +8,7 @@ has, for each choice, the ways that mean the same.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
@@ -28,8 +29,14 @@ def kind(name: str, text: str | None = None, *degrees: tuple[int, int, str]) -> 
 
 
 CHORD_SPELLINGS: dict[str, tuple[str, ...]] = {
-    "": (kind("major"), kind("", ""), "", kind("Major"), kind("", "maj")),
-    "-": (kind("minor"), kind("min"), kind("", "m"), kind("other", "mi")),
+    "": (
+        kind("major"), kind("", ""), "", kind("Major"), kind("", "maj"), kind("augmented", None, (5, -1, "alter")),
+        kind("minor", None, (3, 1, "alter")),
+    ),
+    "-": (
+        kind("minor"), kind("min"), kind("", "m"), kind("other", "mi"), kind("diminished", None, (5, 1, "alter")),
+        kind("minor", None, (3, 0, "alter")), kind("major", None, (3, -1, "alter")), kind("", "\ue874"),
+    ),
     "7": (kind("dominant"), kind("dominant-seventh"), kind("7"), kind("", "7"), kind("major", None, (7, 0, "add"))),
     "^7": (kind("major-seventh"), kind("maj7"), kind("", "maj7"), kind("other", "Δ7"),
             kind("major", "", (7, 1, "add"))),
@@ -41,8 +48,12 @@ CHORD_SPELLINGS: dict[str, tuple[str, ...]] = {
     "h7": (
         kind("half-diminished"), kind("half-diminished-seventh"), kind("", "ø7"), kind("m7b5"),
         kind("minor-seventh", None, (5, -1, "alter")), kind("diminished", None, (7, 0, "add")),
+        kind("diminished-seventh", None, (7, 1, "alter")), kind("", "\ue8717"),
     ),
-    "o7": (kind("diminished-seventh"), kind("dim7"), kind("", "o7"), kind("diminished", None, (7, -1, "add"))),
+    "o7": (
+        kind("diminished-seventh"), kind("dim7"), kind("", "o7"), kind("diminished", None, (7, -1, "add")),
+        kind("half-diminished", None, (7, -1, "alter")), kind("diminished", None, (7, -2, "add")), kind("", "\ue8707"),
+    ),
     "+": (kind("augmented"), kind("aug"), kind("", "+"), kind("major", None, (5, 1, "alter"))),
     "7#5": (kind("augmented-seventh"), kind("augmented-dominant-seventh"), kind("dominant", "+7", (5, 1, "alter"))),
     "9#5": (kind("augmented-ninth", "9+"), kind("dominant-ninth", None, (5, 1, "alter")), kind("other", "9#5")),
@@ -60,7 +71,7 @@ CHORD_SPELLINGS: dict[str, tuple[str, ...]] = {
     "sus": (kind("suspended-fourth"), kind("", "sus4"), kind("sus4"), kind("suspended")),
     "7sus": (
         kind("suspended-fourth", "7sus4", (7, 0, "add")), kind("suspended-fourth-seventh"), kind("other", "7sus"),
-        kind("dominant", None, (4, 0, "add"), (3, 0, "subtract")),
+        kind("dominant", None, (4, 0, "add"), (3, 0, "subtract")), kind("dominant", None, (3, 1, "alter")),
     ),
     "5": (kind("power"), kind("major", None, (3, 0, "subtract")), kind("other", "5")),
 }  # fmt: skip
@@ -72,7 +83,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "meter": ("4/4", "3/4", "6/8", "2+3/4"),
     "pick-up": ("none", "counted", "implicit", "zero", "padded"),
     "split": ("none", "implicit", "double bar"),
-    "signs": ("words", "sound", "both", "glyphs", "parted words", "loose words"),
+    "signs": ("words", "sound", "both", "glyphs", "parted words", "loose words", "symbols", "font", "other"),
     "endings": ("stop", "discontinue", "no repeat sign", "number with dots", "number as text"),
     "opening": ("sign", "sound", "right of the bar before"),
     "voices": ("one", "two", "offsets"),
@@ -152,6 +163,23 @@ _LOOSE = {
 }  # fmt: skip
 
 
+_FONT = {
+    "Coda": ("coda", "\ue048"), "Segno": ("segno", "\ue047"), "D.C.": ("daCapo", "\ue046"),
+    "D.S.": ("dalSegno", "\ue045"),
+}  # fmt: skip
+"""The signs as music fonts have them: name and character."""
+_FONT_GLYPHS = re.compile("^D\\.[CS]\\.|Segno|Coda")
+
+
+def _drawn(words: str, form: str) -> str:
+    """Words with glyphs between them, each in an element of its own."""
+    pieces = re.split(f"({_FONT_GLYPHS.pattern})", words)
+    texts = (
+        form.format(_FONT[each][0]) if each in _FONT else f"<words>{each}</words>" for each in pieces if each.strip()
+    )
+    return "</direction-type><direction-type>".join(texts)
+
+
 def _sign(sign: str, way: str) -> str:
     words, sound = _WORDS.get(sign, sign), f"<sound {_SOUNDS[sign]}/>"
     glyph = {"Segno": "<segno/>", "Coda": "<coda/>", "ToCoda": "<coda/>"}.get(sign, f"<words>{words}</words>")
@@ -163,6 +191,9 @@ def _sign(sign: str, way: str) -> str:
         "both": _direction(f"<words>{words}</words>") + _direction("", sound),
         "glyphs": _direction(glyph),
         "parted words": _direction(parted),
+        "symbols": _direction(_drawn(words, "<symbol>{}</symbol>")),
+        "other": _direction(_drawn(words, '<other-direction smufl="{}"/>')),
+        "font": _direction(f"<words>{_FONT_GLYPHS.sub(lambda each: _FONT[each[0]][1], words)}</words>"),
         "loose words": _direction(f"<words>{_LOOSE[sign]}</words>"),
     }[way]
 

@@ -30,6 +30,7 @@ from sideman.core.chart.styles import style_of
 from sideman.core.chart.text import MAX_NAME_LENGTH, ReaderWarnings, parse_key, printable, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.limits import TUNE, TUNES
+from sideman_models.music.german import from_german, is_german
 from sideman_models.music.harmony import NO_CHORD, Chord, nearest_chord
 
 _MAX_LENGTH = 64
@@ -78,6 +79,9 @@ def _read_tune(place: str, title: str, head: list[str], lines: list[str]) -> Cha
     return _TuneReader(place, title).read([*head[:100], *lines])
 
 
+_QUOTED = re.compile(r'"([^"]*)"')
+
+
 class _TuneReader:
     """Reads a tune from its first field to its last bar line."""
 
@@ -89,7 +93,7 @@ class _TuneReader:
         self._meter = Meter(4, 4)
         self._unit: Fraction | None = None  # the length of a note without a number, in quarter notes
         self._last: Chord = NO_CHORD
-        self._has_chords = False
+        self._has_chords = self._is_german = False
         self._at = Fraction(0)  # how far the bar that is being read has got, in quarter notes
         self._longest = Fraction(0)
         self._chords: list[tuple[Fraction, Chord]] = []
@@ -101,7 +105,12 @@ class _TuneReader:
 
     def read(self, lines: list[str]) -> Chart:
         music = self._read_head(lines)
-        for text in self._voice(music):
+        voice = self._voice(music)
+        texts = (text for line in voice for text in _QUOTED.findall(line))
+        if is_german(texts):
+            self._is_german = True
+            self._warnings.add("its chords have German letters: H is read as B, and B as Bb", None)
+        for text in voice:
             self._read_line(text)
         self._end_bar()
         if not self._has_chords:
@@ -165,7 +174,7 @@ class _TuneReader:
             if match:
                 name = match[1] or match[2]
             voices.setdefault(name, []).append(_without_comment(line[match.end() :] if match else line))
-        return max(voices.values(), key=lambda each: sum(len(re.findall(r'"[A-G]', line)) for line in each))
+        return max(voices.values(), key=lambda each: sum(len(re.findall(r'"[A-H]', line)) for line in each))
 
     # -- music
 
@@ -225,9 +234,10 @@ class _TuneReader:
         if text[:1] in ("^", "_", "<", ">", "@"):
             self._take_sign(re.sub(r"^[\^_<>]|^@[\d.,\- ]*", "", text))
             return
-        symbol = re.sub(r"(?<=.)\([A-G][^)]*\)?$", "", text)
+        symbol = re.sub(r"(?<=.)\([A-H][^)]*\)?$", "", text)
         if not symbol or self._take_sign(symbol):
             return
+        symbol = from_german(symbol) if self._is_german else symbol
         try:
             chord = NO_CHORD if symbol.replace(".", "").upper() in ("NC", "TACET") else nearest_chord(symbol)
         except ChordError:

@@ -7,10 +7,10 @@ The part with the most chord symbols is read, with the signs of the first part. 
 - `attributes`: divisions, key, meter, repeated bars, and transposition: the chords of a transposing instrument are read
   as they sound;
 - `note`, `forward` and `backup`: how long they last, because this says where in the bar a chord stands;
-- `barline`: repeats, endings, and the double bar that ends a last ending;
+- `barline`: repeats (with `after-jump` also after a D.C. or D.S.), endings, and the double bar that ends a last ending;
 - `direction` and `sound`: the signs (Segno, Coda, To Coda, Fine, D.C., D.S.) and the rehearsal marks, which become the
   sections of the chart. Words and glyphs of one direction are read together;
-- the title and the composer.
+- the title, the composer, and the tempo in the first bar.
 
 **Measures are not always bars.** The first measure is a pick-up, and left out, if it is shorter than its meter. Short
 measures that complete each other to a bar are one bar (it is split by a repeat sign, or has a pick-up in the middle). A
@@ -31,7 +31,7 @@ from xml.etree import ElementTree as ET
 
 from msgspec import Struct, field
 
-from sideman.charts.score_chords import Key, number_of, read_harmony, text_of
+from sideman.charts.score_chords import Key, glyph_text, number_of, read_harmony, text_of
 from sideman.charts.score_file import read_score
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, bar_on_grid, parse_meter
 from sideman.core.chart.form import MAX_PASSES, Form, stands_before_bar
@@ -75,8 +75,16 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     if sum(len(measure) for measure in measures) > SCORE.count:
         raise ChartError(f"{source}: far too long for a chart: more than {SCORE.count} {SCORE.items}")
     signs = parts[0].findall("measure") if parts[0] is not part else []
-    info = ChartInfo(section_name(title), section_name(composer), style=_style_in(measures[:1]))
+    first = [*measures[:1], *signs[:1]]
+    info = ChartInfo(section_name(title), section_name(composer), tempo=_tempo_in(first), style=_style_in(measures[:1]))
     return _ScoreReader(source, warnings).read(measures, signs, info)
+
+
+def _tempo_in(measures: list[ET.Element]) -> float | None:
+    """The tempo that the first bar says, in quarter notes a minute."""
+    texts = [each.get("tempo", "").strip() for measure in measures for each in measure.iter("sound")]
+    tempos = (float(text) for text in texts if re.fullmatch(r"[0-9]{2,3}(?:\.[0-9]{1,9})?", text))
+    return next((tempo for tempo in tempos if 20 <= tempo <= 400), None)
 
 
 def _style_in(measures: list[ET.Element]) -> Style | None:
@@ -106,6 +114,7 @@ class _Measure(Struct):
     signs_after: dict[str, str] = field(default_factory=dict)
     """By their kind."""
     closes_repeat: bool = False
+    repeats_after_jump: bool = False
     times: int | None = None
     closes_ending: bool = False
     double_bar: bool = False
@@ -265,11 +274,9 @@ class _ScoreReader:
         measure = self._measures[-1]
         kinds = direction.findall("direction-type/*")[:20]
         words = [text_of(each).translate(_SYMBOLS) for each in kinds if each.tag in ("words", "rehearsal")]
-        glyphs = [each.tag.capitalize() for each in kinds if each.tag in _GLYPHS]
-        whole = " ".join(
-            each.tag if each.tag in _GLYPHS else text_of(each).translate(_SYMBOLS)
-            for each in kinds if each.tag in ("words", *_GLYPHS)
-        )  # fmt: skip
+        glyphs = [sign for each in kinds if (sign := _glyph(each))]
+        parts = (_glyph(each) or (text_of(each).translate(_SYMBOLS) if each.tag == "words" else "") for each in kinds)
+        whole = " ".join(filter(None, parts))
         sounds = list(direction.iter("sound"))
         measure.opens_repeat |= any(each.get("forward-repeat") == "yes" for each in sounds)
         played = [
@@ -310,6 +317,7 @@ class _ScoreReader:
                 self._doubt(f"a repeat in the direction {repeat.get('direction', '')[:40]!r}: left out")
         for repeat in closes:
             measure.closes_repeat = True
+            measure.repeats_after_jump |= repeat.get("after-jump") == "yes"
             times = repeat.get("times", "").strip()
             if re.fullmatch(r"[0-9]{1,4}", times):
                 measure.times = int(times) or None
@@ -409,7 +417,8 @@ class _ScoreReader:
             if sign not in starts_next:
                 self._form.add_sign(sign)
         if measure.closes_repeat:
-            self._form.close_repeat(None if measure.closes_ending else measure.times)
+            times = None if measure.closes_ending else measure.times
+            self._form.close_repeat(times, after_jump=measure.repeats_after_jump)
         elif measure.closes_ending or measure.double_bar:
             self._form.double_bar()
         for sign in starts_next:
@@ -444,6 +453,14 @@ class _ScoreReader:
 
 def _on_grid(position: Fraction) -> Fraction:
     return position if position.denominator <= _GRID else Fraction(round(position * _GRID), _GRID)
+
+
+def _glyph(kind: ET.Element) -> str:
+    """Return the sign that an element of a direction draws, empty if it is none."""
+    if kind.tag in _GLYPHS:
+        return kind.tag.capitalize()
+    name = text_of(kind) if kind.tag == "symbol" else kind.get("smufl", "")
+    return glyph_text(name).translate(_SYMBOLS).strip()
 
 
 def _sign_of(text: str) -> str:

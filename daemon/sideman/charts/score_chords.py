@@ -4,7 +4,7 @@
 - **Root.** `root`, or a degree of the key: `numeral` or `function`. Of several chords in one element the first counts;
   a function before another one is a function of that one (V of II).
 - **Kind.** By its name, in the spellings of old programs too; without a known name by its `text`.
-- **Degrees.** `add` adds one tone and no seventh, `alter` changes a tone, `subtract` leaves one out.
+- **Degrees.** `add` adds one tone and no seventh, `alter` moves a tone of the kind, `subtract` leaves one out.
 - **Bass.** `bass`, or the chord's third, fifth or seventh in an `inversion`.
 """
 
@@ -27,6 +27,7 @@ from sideman_models.music.harmony import (
     Frame,
     frame_of,
     nearest_chord,
+    nearest_quality,
     parse_chord,
 )
 
@@ -73,6 +74,20 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,20}|\.[0-9]{1,20})")
 """A decimal number. The number of digits is limited to keep the arithmetic fast."""
 
 
+_SIGN_GLYPHS = {
+    "dalSegno": (0xE045, "D.S."), "daCapo": (0xE046, "D.C."), "segno": (0xE047, "𝄋"), "coda": (0xE048, "𝄌"),
+    "codaSquare": (0xE049, "𝄌"), "segnoSerpent1": (0xE04A, "𝄋"), "segnoSerpent2": (0xE04B, "𝄋"),
+}  # fmt: skip
+"""Signs of SMuFL, the standard for music fonts, by their names: the place in a font, and how it is read."""
+_GLYPHS = dict(_SIGN_GLYPHS.values()) | {
+    0xE260: "b", 0xE261: "", 0xE262: "#", 0xE263: "##", 0xE264: "bb",  # accidentals
+    0xED60: "b", 0xED61: "", 0xED62: "#", 0xED63: "##", 0xED64: "bb",  # those for chord symbols
+    0xE870: "o", 0xE871: "ø", 0xE872: "+", 0xE873: "^", 0xE874: "-", 0xE875: "(", 0xE876: ")", 0xE879: "(", 0xE87A: ")",
+    0xE87B: "/", 0xE87C: "/",
+}  # fmt: skip
+"""How characters of music fonts are read."""
+
+
 class Key(Struct, frozen=True):
     """The key of a score, for degrees: its signature in fifths and its mode."""
 
@@ -90,7 +105,17 @@ class Key(Struct, frozen=True):
 
 def text_of(element: ET.Element | None) -> str:
     """Return the text of an element in one printable line."""
-    return "" if element is None else printable((element.text or "")[:1000])
+    return "" if element is None else plain_text(element.text or "")
+
+
+def plain_text(text: str) -> str:
+    """Return a text of a score in one printable line, with the glyphs of music fonts as plain signs."""
+    return printable(text[:1000].translate(_GLYPHS))
+
+
+def glyph_text(name: str) -> str:
+    """Return how the glyph of a sign is read, from its name; empty for other glyphs."""
+    return _SIGN_GLYPHS.get(name.strip(), (0, ""))[1]
 
 
 def number_of(element: ET.Element, name: str, doubt: Doubt, default: Fraction | None = None) -> Fraction:
@@ -112,7 +137,7 @@ def read_harmony(harmony: ET.Element, key: Key, doubt: Doubt) -> Chord | None:
     group = groups[0]
     root = _name(group, "root", doubt) or _root_of_degree(groups, key, doubt)
     kind = group.find("kind")
-    label = printable(kind.get("text", "")[:_MAX_TEXT]) if kind is not None else ""
+    label = plain_text(kind.get("text", "")[:_MAX_TEXT]) if kind is not None else ""
     if text_of(kind).lower() == "none" or _NO_CHORD.fullmatch(label):
         return NO_CHORD
     if root is None:
@@ -235,10 +260,13 @@ def _with_degrees(suffix: str, degrees: list[ET.Element], doubt: Doubt) -> tuple
             doubt(f"<degree-type> is {change[:_MAX_TEXT]!r}: read as {read_as}")
             change = read_as
         value -= 7 if value in (8, 10, 12, 14, 15) else 0
+        if value == 7 and alter == -2 and suffix[:1] in ("o", "h"):  # a diminished seventh, counted from a major one
+            alter = Fraction(-1)
         if not 2 <= value <= 13 or value.denominator != 1 or alter not in _ACCIDENTALS:
             doubt(f"degree {value} altered by {alter} is not known in a chord: left out")
         else:
             changes[change, int(value), int(alter)] = None
+    suffix = _with_moved_tones(suffix, changes)
     frame = frame_of(nearest_chord(_symbol("C", suffix)).quality.tones)
     if any(number == 7 and change != "subtract" for change, number, _ in changes):
         frame = frame._replace(seventh=frame.seventh or 10)
@@ -248,6 +276,25 @@ def _with_degrees(suffix: str, degrees: list[ET.Element], doubt: Doubt) -> tuple
             suffix = suffix.removesuffix(str(number)) + _BELOW[number]
         figures.append(_figure(change, number, sharps, frame))
     return suffix, "".join(f"({figure})" for figure in figures if figure)
+
+
+def _with_moved_tones(suffix: str, changes: dict[tuple[str, int, int], None]) -> str:
+    """Return the suffix with the tones moved that it has altered itself; take these changes out.
+
+    `alter` counts from the tone that the kind has: an augmented chord with its fifth lowered has a perfect fifth.
+    """
+    for each in list(changes):
+        change, number, sharps = each
+        tones = frozenset(nearest_chord(_symbol("C", suffix)).quality.tones)
+        frame = frame_of(tones)
+        tone = {3: frame.third, 5: frame.fifth, 7: frame.seventh}.get(number)
+        is_diminished = (frame.third, frame.fifth) == (3, 6)
+        moves = [(3, 4), (4, 5)] if number == 3 else [(8, 7), (6, 7)] if number == 5 else [(10, 9)] * is_diminished
+        if change == "alter" and tone and (tone, tone + sharps) in moves:
+            tones = tones - {tone} | {tone + sharps}
+            suffix = nearest_quality(tones, frame_of(tones)).name
+            del changes[each]
+    return suffix
 
 
 def _figure(change: str, number: int, alter: int, frame: Frame) -> str:
@@ -261,7 +308,7 @@ def _figure(change: str, number: int, alter: int, frame: Frame) -> str:
     if number == 5:
         return f"{_ACCIDENTALS[alter]}5" if alter else ""
     if number == 3:
-        return "b3" if alter < 0 else "" if alter or frame.third == 4 else "add3"
+        return "b3" if alter < 0 else "" if alter or frame.third == 4 or change == "alter" else "add3"
     if frame.seventh:
         number = {2: 9, 4: 11, 6: 13}.get(number, number)
     has_third = number == 11 and not alter and frame.third == 4  # C11 would leave it out

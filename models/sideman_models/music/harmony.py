@@ -328,7 +328,8 @@ _OTHER_SPELLINGS = (
     (re.compile(r"(?<=\d)th(?![a-z])", re.IGNORECASE), ""),
     # Some European charts write 7-9 and 7+11 for 7b9 and 7#11; other ones write 7dim5 and 7aug5.
     (re.compile(r"(?<=[\d(,])(?:-|dim)(?=\d)"), "b"),
-    (re.compile(r"(?<=[\d(,])(?:\+|aug)(?=\d)"), "#"),
+    # (+13) is an augmented chord, as there is no #13.
+    (re.compile(r"(?:(?<=[\d,])|(?<=\()(?!\+13))(?:\+|aug)(?=\d)"), "#"),
 )
 
 
@@ -388,6 +389,7 @@ def parse_chord(text: str) -> Chord:
     root = _ROOT_PATTERN.match(symbol)
     if root is None:
         capital = symbol[:1].upper() + symbol[1:]
+        capital = "B" + capital[1:] if capital[:1] == "H" else capital
         hint = f"; did you mean {capital!r}?" if _ROOT_PATTERN.match(capital) and capital != symbol else ""
         raise ChordError(f"{text!r} is not a chord: it must begin with its root, A to G, or be 'N.C.' for none{hint}")
     body = symbol[root.end() :].replace("6/9", "69")
@@ -454,6 +456,9 @@ def _usual_token(kind: str, text: str, before: str, following: str) -> str:
     return _USUAL_WORDS.get(kind, text)
 
 
+_DANGLING = re.compile(r"(?:[(,/._]|(?i:add))+$")
+
+
 def nearest_chord(text: str) -> Chord:
     """Read a chord symbol of a file as far as it is understood, from its root on.
 
@@ -469,7 +474,7 @@ def nearest_chord(text: str) -> Chord:
         end = bass.start() if bass else len(symbol)
         while end > root.end() and not _is_understood(symbol[root.end() : end]):
             end -= 1
-        return parse_chord(symbol[:end].rstrip("(,/._") + (bass.group() if bass else ""))
+        return parse_chord(_DANGLING.sub("", symbol[:end]) + (bass.group() if bass else ""))
 
 
 def _is_understood(suffix: str) -> bool:

@@ -99,6 +99,7 @@ READ = {
     4: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",  # other wording for counts
     5: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",  # other readings of files that broke a rule
     6: "a2ab8a928e928887d64c9d0e4abe3684d013e504395148bca2de814772653796",  # the number of solos; takes
+    7: "a2ab8a928e928887d64c9d0e4abe3684d013e504395148bca2de814772653796",  # XF chords, German letters
 }
 """The sha256 of the reading of one band, for each version of the reader."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sideman.charts.midi import read_midi_chart
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
+from sideman_models.corpus.midi.xf_chords import xf_chord_text
 from sideman_models.music.harmony import parse_chord
 from support.midi_files import (
     block_chords,
@@ -82,6 +83,44 @@ def test_of_many_unread_texts_only_the_first_are_shown() -> None:
     data = midi_bytes(track(marker_events(texts)), track(scale_events(16), "Melody"))
     assert read_midi(data, ReadingOptions()).report.remarks[-1] == "17 more texts like these"
     assert len(read_midi_chart(data, "x.mid").info.warnings) == 21
+
+
+@given(st.binary(max_size=12))
+def test_any_bytes_of_an_xf_chord_are_a_chord_or_told(data: bytes) -> None:
+    """Guards against: a file of a newer keyboard that ends the program."""
+    text = xf_chord_text(b"\x43\x7b\x01" + data)
+    assert (text is None) == (len(data) < 2)
+    assert text is None or text.startswith("XF chord of root") or parse_chord(text).root in range(12)
+
+
+def test_a_slash_chord_and_an_unknown_type_of_a_yamaha_keyboard() -> None:
+    """Guards against: a bass that is lost; and a chord of a newer keyboard that silently becomes the one before it."""
+    data = [(0x31, 0x13, 0x37, 0x7F), (0x31, 0x7B, 0x7F, 0x7F), (0x07, 0, 0x7F, 0x7F), (0x64, 0, 0x7F, 0x7F)]
+    events = [
+        (4 * at, mido.MetaMessage("sequencer_specific", data=(0x43, 0x7B, 1, *each))) for at, each in enumerate(data)
+    ]
+    chart = read_midi_chart(midi_bytes(track(events), track(scale_events(4), "Melody")), "x.mid")
+    assert [bar.chords[0][1].text for bar in chart.bars] == ["C7/B", "C7/B", "Ab", "Ab"]
+    told = "'XF chord of root 49, type 123' is not a chord: the chord before it goes on"
+    assert chart.info.warnings == (f"x.mid, bar 2: {told}",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "chords"),
+    [
+        (["Em", "H7", "Em/H", "B"], ["Em", "B7", "Em/B", "Bb"]),
+        (["Em", "B7", "Bm", "Bb"], ["Em", "B7", "Bm", "Bb"]),  # no H: B is B
+        (["Em7", "H", "Am7", "B7"], ["Em7", "Em7", "Am7", "B7"]),  # one H alone is a rehearsal mark
+        (["Em7", "H", "Am7", "H"], ["Em7", "B", "Am7", "B"]),
+        (["Esus4", "Asus", "Bdim", "A7"], ["Esus4", "Asus", "Bdim", "A7"]),
+        (["Cism", "Fis7", "Hm/Fis", "Dis°"], ["C#m", "F#7", "Bm/F#", "D#°"]),
+    ],
+)
+def test_german_letters_are_read_where_the_other_chords_show_them(texts: list[str], chords: list[str]) -> None:
+    """Guards against: German songs without their dominant; and English ones a semitone off."""
+    events = marker_events([(4 * bar, text) for bar, text in enumerate(texts)])
+    chart = read_midi_chart(midi_bytes(track(events), track(scale_events(4), "Melody")), "x.mid")
+    assert [bar.chords[0][1] for bar in chart.bars] == [parse_chord(chord) for chord in chords]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ class _Repeat(Struct):
     times: int = 2
     last: int = -1
     endings: list[_Ending] = field(default_factory=list)
+    after_jump: bool = False
+    """Whether it is played more than once after a D.C. or D.S., too."""
     late: dict[int, int] = field(default_factory=dict)
     """The bars of the endings that stand after other bars: by their numbers, where a jump goes on."""
 
@@ -221,9 +223,10 @@ class Form(Generic[T]):
             part_before.late |= {number: len(self) for number in numbers if not part_before.has_ending(number)}
         return True
 
-    def close_repeat(self, times: int | None) -> None:
-        """Add `:|`; the part is played `times` times, if that is given."""
+    def close_repeat(self, times: int | None, *, after_jump: bool = False) -> None:
+        """Add `:|`; the part is played `times` times, if that is given, and `after_jump` so after a jump, too."""
         part = self._open_part or _Repeat(self._next_part_start)
+        part.after_jump |= after_jump
         ending = part.endings[-1] if part.endings else None
         if len(self) == (ending.first if ending else part.first) or (ending and ending.last is not None):
             self._doubt("the repeat ':|' has no bars to repeat", "", "left out")
@@ -409,7 +412,7 @@ class _FormWalker:
 
     def _pass_number(self, part: _Repeat) -> int:
         """Return the number of this pass through a part; after a jump, the pass whose ending leads to its goal."""
-        if self._active_jump is None:
+        if self._active_jump is None or part.after_jump:
             return self._pass_numbers[part.first]
         goal = self._active_jump.goal
         if isinstance(goal, int) and part.has_ending(goal):
@@ -422,7 +425,8 @@ class _FormWalker:
     def _next_bar(self, bar: int) -> int | None:
         """Return the bar that is played after `bar`; None after the last one."""
         line, jump, parts = bar + 1, self._active_jump, self._parts_of.get(bar, [])
-        match jump and jump.goal:
+        leaves = self._is_last_pass(bar, [part for part in parts if part.after_jump])
+        match jump and jump.goal if leaves else None:
             case "fine" if line in self._signs["fine"]:
                 return None
             case "coda" if line in self._signs["tocoda"]:
@@ -436,13 +440,18 @@ class _FormWalker:
                         self._active_jump = None
                         return None if jump and jump.bar > line else line
         # A D.C. or D.S. is taken on the last pass through its bar.
-        if line in self._jumps and line not in self._taken_jumps and (jump or self._is_last_pass(bar)):
+        if (
+            line in self._jumps
+            and line not in self._taken_jumps
+            and ((jump and leaves) or self._is_last_pass(bar, parts))
+        ):
             return self._take_jump(line)
-        # The bar before a `:|` leads back to the start of its part; after a jump no repeat is taken.
+        # The bar before a `:|` leads back to the start of its part; after a jump only if the part says so.
         for at, part in enumerate(parts):
             ending = part.ending_at(bar)
             closing = part.last_bar_of(ending) if ending else part.last
-            if jump is None and bar == closing and self._pass_numbers[part.first] < part.pass_count():
+            is_taken = jump is None or part.after_jump
+            if is_taken and bar == closing and self._pass_numbers[part.first] < part.pass_count():
                 self._pass_numbers[part.first] += 1
                 inner = [each.first for row in range(part.first, part.last + 1) for each in self._parts_of[row]]
                 outer = [each.first for each in parts[at:]]
@@ -450,10 +459,11 @@ class _FormWalker:
                 return part.first
         return line
 
-    def _is_last_pass(self, bar: int) -> bool:
+    def _is_last_pass(self, bar: int, parts: list[_Repeat]) -> bool:
+        """Whether no later pass through these parts comes to `bar` again."""
         return all(
             self._pass_numbers[part.first] >= (ending.numbers[-1] if ending else part.pass_count())
-            for part in self._parts_of.get(bar, [])
+            for part in parts
             for ending in [part.ending_at(bar)]
         )
 
@@ -466,6 +476,9 @@ class _FormWalker:
             jump = replace(jump, goal="fine" if "fine" in self._signs else coda)
         self._active_jump = jump
         self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
-        if not jump.to_segno:
-            return 0
-        return max((place for place in self._signs["segno"] if place < line), default=self._signs["segno"][0])
+        segnos = self._signs["segno"] if jump.to_segno else [0]
+        goal = max((place for place in segnos if place < line), default=segnos[0])
+        for part in self._parts_of.get(goal, []):
+            if part.after_jump and (ending := part.ending_at(goal)):
+                self._pass_numbers[part.first] = ending.numbers[0]
+        return goal

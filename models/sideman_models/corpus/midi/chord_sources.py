@@ -3,10 +3,12 @@
 
 Symbols are text, marker, lyric or cue events of one kind on one track. They count as chords if at least three in five
 can be read by `harmony.parse_chord`; up to 64 are tried. A root may be a small letter: `am`, `bb7`; but one alone (`a`)
-is a chord only where no root is a capital, because it may be a minor chord. If all of them are single letters, they are
-taken for rehearsal marks. If they are plain major and minor chords, fewer than one in eight bars, and other notes than
-the melody can tell the chords, they are taken for the keys of the music. A chord begins on the nearest beat, or half
-beat if one lies between two beats. The first chord also holds before its onset.
+is a chord only where no root is a capital, because it may be a minor chord. Symbols in German letters (`german`) are
+read as such. If all of them are single letters, they are taken for rehearsal marks. If they are plain major and minor
+chords, fewer than one in eight bars, and other notes than the melody can tell the chords, they are taken for the keys
+of the music. The chords that Yamaha keyboards write (`xf_chords`) come before all texts, and are never rehearsal marks
+or keys. A chord begins on the nearest beat, or half beat if one lies between two beats. The first chord also holds
+before its onset.
 
 A text among the symbols that is no chord is left out, or used as far as it is understood if what follows is no word;
 `SymbolChords.problems` says so.
@@ -18,6 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -25,7 +28,9 @@ from sideman_models.corpus.midi.chord_finder import find_chords
 from sideman_models.corpus.midi.meter import MeterSection
 from sideman_models.corpus.midi.parser import MidiTrack, TextEvent, TimedNote
 from sideman_models.corpus.midi.parts import MidiPart, skyline
+from sideman_models.corpus.midi.xf_chords import XF_CHORD
 from sideman_models.errors import ChordError
+from sideman_models.music.german import from_german, is_german
 from sideman_models.music.harmony import Chord, nearest_chord, parse_chord
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -95,6 +100,16 @@ class InferredChords(Struct, frozen=True):
 ChordSource = SymbolChords | InferredChords
 
 
+class _Spelling(NamedTuple):
+    """How the symbols of a group are written: whether a small letter alone is a chord, and whether H is B."""
+
+    small_letters: bool = False
+    is_german: bool = False
+
+
+_PLAIN = _Spelling()
+
+
 def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> InferredChords:
     """Return chords found from all notes but the highest `line` of the melody, or from it if there are no others."""
     others = [part for part in parts if part is not melody]
@@ -118,25 +133,32 @@ def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], pitched: Sequen
         for text in track.texts:
             if not text.text.startswith(_KARAOKE_SIGN):
                 groups[number, text.kind].append(text)
-    for (number, kind), texts in sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]:
+    largest_first = sorted(groups.items(), key=lambda group: (group[0][1] != XF_CHORD, -len(group[1])))
+    for (number, kind), texts in largest_first[:_MAX_GROUPS]:
+        where = f"{kind} events of track {number}"
+        if kind == XF_CHORD and any(_read_symbol(one.text) for one in texts):
+            return _symbol_chords(where, texts)
         tried = [one.text for one in texts[:: -(-len(texts) // _MAX_TRIED)]]
         has_capitals = any(text.strip(_BRACKETS)[:1] in "ABCDEFG" and _read_symbol(text) for text in tried)
-        read = [chord for text in tried if (chord := _read_symbol(text, small_letters=not has_capitals))]
+        spelling = _Spelling(not has_capitals, is_german(_capital(one.text.strip(_BRACKETS)) for one in texts))
+        read = [chord for text in tried if (chord := _read_symbol(text, spelling))]
         if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(chord.text) == 1 for chord in read):
             continue
         if not _may_be_keys(read, len(texts), pitched):
-            return _symbol_chords(f"{kind} events of track {number}", texts, small_letters=not has_capitals)
+            return _symbol_chords(where, texts, spelling)
     return None
 
 
-def _symbol_chords(where: str, texts: Sequence[TextEvent], *, small_letters: bool) -> SymbolChords:
+def _symbol_chords(where: str, texts: Sequence[TextEvent], spelling: _Spelling = _PLAIN) -> SymbolChords:
     chords: list[tuple[float, Chord]] = []
     problems: list[tuple[float, str]] = []
+    if spelling.is_german:
+        problems.append((texts[0].tick, "its chords have German letters: H is read as B, and B as Bb"))
     unread: set[str] = set()
     for one in texts:
-        if chord := _read_symbol(one.text, small_letters=small_letters):
+        if chord := _read_symbol(one.text, spelling):
             chords.append((one.tick, chord))
-        elif len(problems) < _MAX_GUESSES and (guess := _guess_symbol(one.text)):
+        elif len(problems) < _MAX_GUESSES and (guess := _guess_symbol(one.text, spelling)):
             chords.append((one.tick, guess))
             problems.append((one.tick, f"{one.text[:_SHOWN]!r} is read as {guess.text!r}"))
         elif one.text:
@@ -157,29 +179,36 @@ def _may_be_keys(chords: Sequence[Chord], count: int, pitched: Sequence[MidiPart
     return len(pitched) > 1 or len(skyline(pitched[0].notes)) < _MAX_LINE_SHARE * len(pitched[0].notes)
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 @lru_cache(maxsize=4096)
-def _read_symbol(text: str, *, small_letters: bool = False) -> Chord | None:
-    """Return the chord that the text stands for, or None. `small_letters`: also that of a small letter alone."""
+def _read_symbol(text: str, spelling: _Spelling = _PLAIN) -> Chord | None:
+    """Return the chord that the text stands for, or None."""
     plain = text.strip(_BRACKETS)
-    if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGNnabcdefg":
+    if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGHNnabcdefgh":
         return None
-    if plain[0] in "abcdefg":
-        if plain[1:] in _ACCIDENTALS and not small_letters:
+    if plain[0] in "abcdefgh":
+        if plain[1:] in _ACCIDENTALS and not spelling.small_letters:
             return None
-        plain = plain[0].upper() + plain[1:]
+        plain = _capital(plain)
     try:
+        plain = from_german(plain) if spelling.is_german else plain
         return parse_chord(plain)
     except ChordError:
         return None
 
 
-def _guess_symbol(text: str) -> Chord | None:
+def _guess_symbol(text: str, spelling: _Spelling) -> Chord | None:
     """Return the chord that the text begins with, if that is more than a letter, and what follows is no word."""
     plain = "".join(text.strip(_BRACKETS).split())
     if len(plain) > _MAX_SYMBOL_LENGTH:
         return None
     try:
-        chord = nearest_chord(plain[:1].upper() + plain[1:])
+        plain = _capital(plain)
+        plain = from_german(plain) if spelling.is_german else plain
+        chord = nearest_chord(plain)
     except ChordError:
         return None
     return None if _ROOT.fullmatch(chord.text) or _WORD.search(plain[len(chord.text) :]) else chord

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
+from sideman_models.corpus.midi.xf_chords import XF_CHORD, xf_chord_text
 from sideman_models.limits import MIDI
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import count_noun
@@ -44,7 +45,7 @@ TimedNote = tuple[float, float, int]
 """Onset, end and pitch of a note."""
 
 _TEXT_META_TYPES = {0x01: "text", 0x05: "lyric", 0x06: "marker", 0x07: "cue"}
-_TRACK_NAME, _INSTRUMENT_NAME, _END_OF_TRACK, _TIME_SIGNATURE = 0x03, 0x04, 0x2F, 0x58
+_TRACK_NAME, _INSTRUMENT_NAME, _END_OF_TRACK, _TIME_SIGNATURE, _OF_ONE_MAKER = 0x03, 0x04, 0x2F, 0x58, 0x7F
 _NOTE_OFF, _NOTE_ON, _PROGRAM_CHANGE, _CHANNEL_PRESSURE = 0x8, 0x9, 0xC, 0xD
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 _MAX_UNENDED_QUARTERS = 4
@@ -59,7 +60,7 @@ class _BrokenTrackError(Exception):
 
 
 class TextEvent(Struct, frozen=True):
-    """A text event; `kind` is text, lyric, marker or cue."""
+    """A text event; `kind` is text, lyric, marker, cue or `XF_CHORD`."""
 
     tick: float
     kind: str
@@ -268,11 +269,16 @@ class _TrackReader:
             self._position = len(self._data)
         elif kind == _TIME_SIGNATURE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
             self._track.time_signatures.append((self._scaled(self._tick), payload[0], 1 << payload[1]))
-        elif kind in _TEXT_META_TYPES and payload and len(self._track.texts) < MAX_TEXTS:
-            text = TextEvent(self._scaled(self._tick), _TEXT_META_TYPES[kind], _decode_text(payload))
-            self._track.texts.append(text)
+        elif kind in _TEXT_META_TYPES and payload:
+            self._add_text(_TEXT_META_TYPES[kind], _decode_text(payload))
+        elif kind == _OF_ONE_MAKER and (symbol := xf_chord_text(payload)):
+            self._add_text(XF_CHORD, symbol)
         elif kind == _TRACK_NAME or (kind == _INSTRUMENT_NAME and not self._track.name):
             self._track.name = _decode_text(payload)
+
+    def _add_text(self, kind: str, text: str) -> None:
+        if len(self._track.texts) < MAX_TEXTS:
+            self._track.texts.append(TextEvent(self._scaled(self._tick), kind, text))
 
     def _end_sounding_notes(self) -> None:
         """End the notes that have no note-off."""

@@ -41,7 +41,7 @@ from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
 from sideman_models.text import count_noun
 
-READER_VERSION = 6
+READER_VERSION = 7
 """Must be raised with each change to the result for the same bytes. Otherwise old cached readings would be used."""
 TRACK_PREFIX = "track:"
 
