@@ -150,8 +150,6 @@ def test_root_and_bass_are_kept_whatever_the_quality(
 ) -> None:
     """Guards against: a slash chord that loses its bass, or a root that takes the accidental of the next figure."""
     suffix, row = symbol
-    if suffix == "+13":
-        return  # in parentheses it is a raised thirteenth
     if suffix[:1] in "b#+" or (suffix[:1].isdigit() and root in ("Ebb", "F##", "A𝄫")):
         suffix = f"({suffix})"  # musicians set it apart, too
     elif suffix.startswith("/"):
