@@ -46,7 +46,8 @@ def still(page: Page) -> bytes:
 
 def moving(page: Page, seconds: float = GIF_SECONDS) -> bytes:
     """What the page shows for some seconds, as a GIF."""
-    shots, start = [], time.monotonic()
+    shots: list[Image.Image] = []
+    start = time.monotonic()
     while time.monotonic() < start + seconds:
         page.wait_for_timeout(max(0.0, start + len(shots) / GIF_RATE - time.monotonic()) * 1000)
         shots.append(_shot(page))
