@@ -15,6 +15,7 @@ from sideman.commands.common import load_settings
 from sideman.config.sources import load_chart
 from sideman.control import server
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.settings.schema import Settings
 from support.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -78,3 +79,15 @@ def test_the_page_about_security_has_the_limits_of_the_code() -> None:
         f"{MAX_BARS} bars as they are played",
     ):
         assert promise in text
+
+
+def test_the_templates_of_daws_have_the_channels_of_the_parts() -> None:
+    """Guards against: a template whose bass track plays the drums, since a default has changed."""
+    midi = Settings().midi
+    wanted = {"Solo": midi.channel, "Chords": midi.comp, "Bass": midi.bass or 3, "Drums": midi.drums}
+    folder = ROOT / "docs" / "templates"
+    lua = re.findall(r'track\("(\w+)", "sideman:out", (\d+)\)', (folder / "sideman.lua").read_text("utf-8"))
+    assert {name: int(channel) for name, channel in lua} == wanted
+    all_inputs = 4096 + (63 << 5)  # Reaper's number of an input: MIDI, its device, its channel
+    rpp = re.findall(r'NAME "(\w+)"\s+REC 1 (\d+)', (folder / "sideman.RPP").read_text("utf-8"))
+    assert {name: int(number) - all_inputs for name, number in rpp} == wanted

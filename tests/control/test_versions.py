@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from sideman.control.codec import decode_message, encode_line
 from sideman.control.protocol import EVENTS_2
 from sideman.core.events import NoteOff, NoteOn
+from sideman_models.music.motifs import MotifMemory
+from support.fakes import motif_bundle
 from support.recordings import DATA
 from support.watched import TURN_S, Line, WatchedPlay, watched_play
 
@@ -153,6 +155,17 @@ def test_whatever_happens_each_note_sounds_or_is_taken_back(
     """Guards against: notes that hang on a page, or wait there for ever, after a stop, a panic or another tempo."""
     played = watched_play(tmp_path_factory.mktemp("s"), 5.0, [{"v": 2}], steps, **{**TUNE, "play__count_in": 0})
     _assert_is_consistent(played, [line for line in played.lines[0] if "event" in line])
+
+
+def test_both_versions_say_that_a_motif_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a page that never marks what the player is answered with, or marks the bass."""
+    monkeypatch.setattr(MotifMemory, "continues_yours", lambda *_: 5)
+    one, two = watched_play(tmp_path, 5.0, [{}, {"v": 2}], bundle=motif_bundle(), **TUNE).lines
+    by_beat = {each["beat"]: each["motif"] for each in one if each.get("event") == "value" and each["voice"] == "solo"}
+    assert set(by_beat.values()) == {5}
+    for name in ("coming", "played"):
+        events = [line for line in two if line.get("event") == name and line["pitch"] is not None]
+        assert {(line["voice"] == "solo", line["motif"]) for line in events} == {(True, 5), (False, 0)}
 
 
 def test_without_a_client_of_version_2_the_player_reports_no_plan(tmp_path: Path) -> None:

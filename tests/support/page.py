@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,7 +19,10 @@ from typing import Any, TypeVar
 
 from sideman.window.gate import Gate
 from sideman.window.server import PAGE_FOLDER, WindowServer, page_files
+from support.processes import ROOT, daemon_environment
 
+CHROMIUM = os.environ.get("SIDEMAN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
 TIMEOUT_S = 30.0  # seconds: against hanging only
 Result = TypeVar("Result")
 
@@ -191,3 +198,27 @@ def served_page(folder: Path, gate: Gate | None = None, version: int = 2) -> Ite
         daemon.stop()
         loop.run(serving.__aexit__(None, None, None))
         loop.close()
+
+
+@contextmanager
+def played_band(home: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """What `make play` runs, without MIDI ports and a screen; yields the process and the page's address.
+
+    The control socket is `home / "s"`.
+    """
+    recipe = next(
+        line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "sideman run --window" in line
+    )
+    assert "--quiet" in recipe
+    assert "--preset band" in recipe
+    silent = ["--set", "midi.output=none", "--set", "midi.input=none", "--set", f"control.socket={home / 's'}"]
+    command = [sys.executable, "-m", "sideman", "run", "--window", "--quiet", "--preset", "band", *silent, *words]
+    env = daemon_environment(HOME=str(home), XDG_RUNTIME_DIR=str(home))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        env.pop(name, None)
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            yield program, program.stdout.readline().split()[1]
+        finally:
+            program.kill()

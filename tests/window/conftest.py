@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 
-EXECUTABLE = os.environ.get("SIDEMAN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+from support.page import CHROMIUM, CHROMIUM_ARGUMENTS
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
     """A browser without a window; its pages may only sound after a touch, as everywhere."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    if EXECUTABLE is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium")
-    arguments = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=arguments)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
 

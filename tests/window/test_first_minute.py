@@ -6,40 +6,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.page import TIMEOUT_S
-from support.processes import ROOT, daemon_environment
+from support.page import TIMEOUT_S, played_band
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def played(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """What `make play` runs, without MIDI ports and a screen; yields the process and the page's address."""
-    recipe = next(
-        line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "sideman run --window" in line
-    )
-    assert "--quiet" in recipe
-    assert "--preset band" in recipe
-    words = ["run", "--window", "--quiet", "--preset", "band", "--set", "midi.output=none", "--set", "midi.input=none"]
-    command = [sys.executable, "-m", "sideman", *words, "--set", f"control.socket={home / 's'}"]
-    env = daemon_environment(HOME=str(home), XDG_RUNTIME_DIR=str(home))
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        env.pop(name, None)
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        try:
-            yield program, program.stdout.readline().split()[1]
-        finally:
-            program.kill()
 
 
 def struck(path: Path, count: int, voices: set[str]) -> list[dict[str, Any]]:
@@ -60,7 +34,7 @@ def struck(path: Path, count: int, voices: set[str]) -> list[dict[str, Any]]:
 
 def test_from_the_command_to_a_band_that_is_heard_seen_and_steered(tmp_path: Path, open_page: Any) -> None:
     """Guards against: a first minute in which something that works alone does not work together."""
-    with played(tmp_path) as (program, address):
+    with played_band(tmp_path) as (program, address):
         page = open_page(address)
         page.click("#hear")
         page.locator("#hear[aria-pressed=true]").wait_for()

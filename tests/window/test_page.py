@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sideman.window.gate import Gate
-from support.page import STATUS, TIMEOUT_S, ScriptedDaemon, coming, served_page
+from support.page import MODE, STATUS, TIMEOUT_S, ScriptedDaemon, coming, served_page
 
 pytestmark = pytest.mark.browser
 
@@ -155,6 +155,84 @@ def test_notes_of_both_players_are_drawn_and_plans_are_taken_back(
     wait_until(page, lambda: coloured(page, "scale") == 0)
     daemon.send({**coming(6, second=now, beat=0.0, beats=2.0, value="A,2.000,+2"), "event": "played"})
     wait_until(page, lambda: coloured(page, "approach") > 20)
+
+
+def test_a_note_that_takes_up_your_motif_is_marked(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: a player who is answered with a motif of their own and cannot see it."""
+    address, daemon = served
+    page = connected(open_page(address))
+    now = time.monotonic()
+    tempo = {"event": "tempo", "bpm": 20.0, "beat": 0.0, "clock": "monotonic", "rolling": True, "second": now}
+    daemon.send(tempo, coming(5, second=now + 3, beat=1.0, beats=1.0))
+    wait_until(page, lambda: coloured(page, "chord") > 20)
+    assert coloured(page, "motif") == 0
+    daemon.send(coming(5, second=now + 3, beat=1.0, beats=1.0, motif=4))
+    wait_until(page, lambda: coloured(page, "motif") > 20)
+    shown(page, "#legend li", "takes up your motif")
+
+
+def test_a_style_is_chosen_among_those_that_there_are(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: a band that cannot play a bossa nova because its name has to be typed."""
+    address, daemon = served
+    mode = daemon.answers["get"]
+    styles = {**MODE, "key": "play.style", "allowed": "auto or swing, bossa or plain"}
+    daemon.answers["get"] = lambda request: styles if request.get("key") == "play.style" else mode(request)
+    page = connected(open_page(address))
+    daemon.send({"event": "changed", "values": {"play.style": "swing"}, "second": 0.0})
+    picker = page.locator("[id='choice-play.style']")
+    page.locator("[id='choice-play.style'] option").nth(3).wait_for(state="attached")
+    wait_until(page, lambda: picker.input_value() == "swing")
+    picker.select_option(label="bossa nova")
+    assert daemon.wait_for("set")["value"] == "bossa"
+    daemon.answers["set"] = "error: play.style: not now"
+    picker.select_option("plain")
+    shown(page, "#sliders .report", "not now")
+    assert picker.input_value() == "swing"  # what the band still plays
+
+
+def test_the_set_is_seen_changed_and_gone_through(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: an evening's songs that only the configuration file knows."""
+    address, daemon = served
+    page = connected(open_page(address))
+    assert page.locator("#next").is_hidden()
+    daemon.send({"event": "changed", "values": {"chart.set": ["blues", "waltz, in G"], "chart.song": 2}, "second": 0.0})
+    page.click("#panel-songs summary")
+    shown(page, ".set [aria-current]", "2. waltz, in G")
+    page.click("#next")
+    daemon.wait_for("next")
+    page.locator(".set button", has_text="1. blues").click()
+    assert daemon.wait_for("chart")["name"] == "1"
+    page.fill("#song-of-set", "coda, 140 bpm")
+    page.press("#song-of-set", "Enter")
+    wanted = ["blues", "waltz, in G", "coda, 140 bpm"]
+    assert daemon.wait_for("set")["value"] == {"set": wanted, "song": 2}
+    daemon.send({"event": "changed", "values": {"chart.set": wanted, "chart.song": 2}, "second": 0.0})
+    shown(page, ".set li", "3. coda")
+    page.get_by_role("button", name="Take blues out of the set").click()
+    daemon.wait_for("set", lambda request: request["value"] == {"set": wanted[1:], "song": 1})
+
+
+def test_the_soloist_is_whom_the_player_chose_last(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: a trumpet chosen every evening again; an `--instrument` that the page does not play."""
+    address, daemon = served
+    mode = daemon.answers["get"]
+    program = {**MODE, "key": "midi.program", "value": 57}
+    daemon.answers["get"] = lambda request: program if request.get("key") == "midi.program" else mode(request)
+    page = open_page("about:blank")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    connected(page)
+    wait_until(page, lambda: any(url.endswith("trumpet.ogg") for url in asked))
+    page.click("#panel-sound summary")
+    page.select_option("#instrument", "alto")
+    wait_until(page, lambda: any(url.endswith("alto.ogg") for url in asked))
+    asked.clear()
+    page.reload()
+    connected(page)
+    wait_until(page, lambda: any(url.endswith("alto.ogg") for url in asked))
+    assert page.locator("#instrument").input_value() == "alto"
+    assert not any(url.endswith("trumpet.ogg") for url in asked)
 
 
 def test_a_slider_that_is_dragged_ends_where_the_hand_left_it(

@@ -662,13 +662,14 @@ class _NoteEvent(_Event, frozen=True):
     voice: VoiceWord
     channel: Annotated[int, Meta(ge=1, le=16)]
     value: str | None
+    motif: Count = 0
 
 
 class ComingEvent2(_NoteEvent, frozen=True, tag="coming"):
     """A note is planned, of any part, for `second`; a planned rest of the soloist has no pitch.
 
-    `value` is what the network chose; null for a note made by a rule. If it comes again with the same number, the plan
-    has changed: its length, or its second after a change of tempo.
+    `value` is what the network chose; null for a note made by a rule. `motif` is as in the event `value` of version 1.
+    If it comes again with the same number, the plan has changed: its length, or its second after a change of tempo.
     """
 
 

@@ -189,7 +189,7 @@ class TimedFeed:
 
     def _fields(
         self, number: int, note: PlannedNote | NotePlayed
-    ) -> tuple[int, float, float, float, int | None, int, str, int, str | None]:
+    ) -> tuple[int, float, float, float, int | None, int, str, int, str | None, int]:
         """Return the fields of an event about a note, in order."""
         beats = max(0.0, note.length_beats)
         pitch, velocity, channel = (None, 0, 1) if note.note is None else astuple(note.note)
@@ -203,6 +203,7 @@ class TimedFeed:
             note.voice,
             channel,
             None if note.value is None else note.value.text,
+            note.motif,
         )
 
     def _ports_event(self, text: str) -> protocol.PortsEvent2:

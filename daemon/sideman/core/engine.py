@@ -252,6 +252,7 @@ class Engine:
                 each.note if isinstance(each, PlayedNote) else None,
                 each.voice,
                 each.value,
+                each.motif if isinstance(each, PlayedNote) else 0,
             )
             for part in self._parts
             for each in part.planned

@@ -347,6 +347,7 @@ class PlannedNote(Message, frozen=True):
     note: NoteOn | None
     voice: Voice
     value: Value | None = None
+    motif: DataByte = 0
 
 
 class PlanChanged(Message, frozen=True):

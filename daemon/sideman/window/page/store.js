@@ -71,6 +71,12 @@ export function createStore() {
   return store;
 }
 
+/** What a setting can be, where the daemon allows some words: "solo, trade or off". */
+export async function readChoices(store, key) {
+  const { allowed } = await store.request({ do: "get", key });
+  return allowed.split(/, | or /);
+}
+
 // -- how each event changes the state
 
 function forget(state, beat) {

@@ -10,12 +10,13 @@ const PAST = 6; // beats
 const AHEAD = 3;
 const LOWEST_SPAN = 24; // semitones that are shown at least
 const KINDS = ["chord", "scale", "approach", "other", "band", "you"];
+const MOTIF = "motif"; // a bar under a note that takes up a motif of the player
 const KIND_OF_VALUE = { C: "chord", S: "scale", A: "approach", X: "other" };
 
 export function showRoll(store) {
   const canvas = document.getElementById("roll");
   const pen = canvas.getContext("2d");
-  document.getElementById("legend").replaceChildren(...KINDS.map(legendOf));
+  document.getElementById("legend").replaceChildren(...[...KINDS, MOTIF].map(legendOf));
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let colours = readColours();
   for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
@@ -72,6 +73,10 @@ export function showRoll(store) {
     const [left, right, middle] = [x(note.beat), Math.max(x(note.end), x(note.beat) + 3), y(note.pitch)];
     const size = Math.max(4, Math.min(9, step * 0.8));
     const sounds = note.beat <= beat && note.end > beat && !note.planned;
+    if (note.motif) {
+      pen.fillStyle = colours.motif;
+      pen.fillRect(left - size, middle + size + 3, right - left + size, 3);
+    }
     pen.strokeStyle = colour;
     pen.fillStyle = colour;
     pen.globalAlpha = note.planned ? 0.75 : 1;
@@ -139,7 +144,8 @@ function legendOf(kind) {
   pen.fillStyle = colour;
   pen.strokeStyle = colour;
   pen.lineWidth = 3;
-  shapePath(pen, kind, 14, 14, kind === "band" ? 6 : 8);
+  if (kind === MOTIF) pen.rect(2, 12, 24, 5);
+  else shapePath(pen, kind, 14, 14, kind === "band" ? 6 : 8);
   if (kind === "you") pen.stroke();
   else pen.fill();
   return make("li", {}, canvas, word(`kind.${kind}`));
@@ -148,6 +154,6 @@ function legendOf(kind) {
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   return Object.fromEntries(
-    [...KINDS, "now", "line", "bar", "faint", "ground"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    [...KINDS, MOTIF, "now", "line", "bar", "faint", "ground"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
   );
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How it plays: six native sliders, each with words for where it stands, and a button that learns a knob for it.
+// How it plays: six native sliders, each with words for where it stands, and a button that learns a knob for it; and
+// settings that are chosen among words.
 
 import { button, make, reported } from "../dom.js";
+import { readChoices } from "../store.js";
 import { word, wordIfAny } from "../words.js";
 
 // The words of a slider: sliders.KEY.0, .1, … from the least to the most, spread over its range.
@@ -13,10 +15,37 @@ const SLIDERS = [
   { key: "play.gate", least: 0.1, most: 1, step: 0.05 },
   { key: "play.velocity", least: 20, most: 127, step: 1 },
 ];
+const PICKERS = ["play.style", "play.rate"]; // the words: choice.KEY, and choice.KEY.WORD for each that is allowed
 
 export function showSliders(store) {
   const list = document.getElementById("sliders");
   for (const slider of SLIDERS) list.append(sliderOf(store, slider));
+  for (const key of PICKERS) list.append(pickerOf(store, key));
+}
+
+function pickerOf(store, key) {
+  const report = make("p", { className: "report", role: "alert" });
+  const select = make("select", { id: `choice-${key}`, disabled: true });
+  const update = () => {
+    select.disabled = !store.state.connection.open;
+    select.value = store.state.settings[key] ?? "";
+  };
+  const fill = async () => {
+    if (store.state.connection.open) {
+      const names = await readChoices(store, key);
+      select.replaceChildren(...names.map((value) =>
+        make("option", { value, textContent: wordIfAny(`choice.${key}.${value}`) ?? value })));
+    }
+    update();
+  };
+  select.addEventListener("change", async () => {
+    await reported(() => store.request({ do: "set", key, value: select.value }), report);
+    if (report.textContent) update();
+  });
+  for (const event of ["status", "changed"]) store.on(event, update);
+  store.on("connection", () => reported(fill, report));
+  const name = make("label", { htmlFor: select.id, textContent: word(`choice.${key}`) });
+  return make("div", { className: "slider" }, name, select, report);
 }
 
 function sliderOf(store, { key, least, most, step }) {

@@ -2,6 +2,7 @@
 // What is always at hand: hear it, start and stop, the modes, the tempo, again, panic.
 
 import { make, say, speak } from "../dom.js";
+import { readChoices } from "../store.js";
 import { word, wordIfAny } from "../words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,6 +24,7 @@ export function transportActions(store, sound) {
     changeMode: (mode) => ask({ do: "mode", mode }),
     tap: () => ask({ do: "tap" }),
     again: () => ask({ do: "again" }),
+    next: () => ask({ do: "next" }),
     panic: () => {
       sound.panic();
       return ask({ do: "panic" });
@@ -30,17 +32,12 @@ export function transportActions(store, sound) {
   };
 }
 
-/** The modes, as the daemon lists them in what `play.mode` allows. */
-export async function readModes(store) {
-  const { allowed } = await store.request({ do: "get", key: "play.mode" });
-  return allowed.split(/, | or /);
-}
-
 export function showTransport(store, sound) {
   const actions = transportActions(store, sound);
   byId("roll-or-stop").onclick = actions.startOrStop;
   byId("tap").onclick = actions.tap;
   byId("again").onclick = actions.again;
+  byId("next").onclick = actions.next;
   byId("panic").onclick = actions.panic;
 
   let sounds = false;
@@ -63,7 +60,7 @@ export function showTransport(store, sound) {
 
   const showModes = async () => {
     if (!store.state.connection.open) return;
-    const modes = await readModes(store);
+    const modes = await readChoices(store, "play.mode");
     byId("modes").replaceChildren(
       ...modes.map((mode, index) =>
         make("button", {
@@ -84,13 +81,14 @@ export function showTransport(store, sound) {
     byId("roll-or-stop").textContent = word(rolls ? "stop" : "start");
     for (const each of byId("modes").children) each.setAttribute("aria-pressed", each.value === status?.mode);
     byId("tempo").textContent = status ? word("bpm", { bpm: Math.round(status.bpm) }) : "";
+    byId("next").hidden = !store.state.settings["chart.set"]?.length;
     for (const each of document.querySelectorAll("#transport button")) each.disabled = !store.state.connection.open;
   };
   store.on("connection", () => {
     update();
     showModes().catch(() => {});
   });
-  for (const name of ["status", "tempo"]) store.on(name, update);
+  for (const name of ["status", "changed", "tempo"]) store.on(name, update);
   store.on("mode", ({ mode }) => {
     update();
     speak(word("spoken.mode", { mode: wordIfAny(`mode.${mode}`) ?? mode }));
