@@ -88,9 +88,9 @@ class DueItem(Struct, frozen=True):
 class SongMemory(Struct, frozen=True):
     """The song of the set that follows, as plain data, and the beat on which it takes over, if that is known."""
 
-    number: int
+    number: events.SongNumber
     chart: WrittenChart
-    bpm: float | None
+    bpm: events.SongTempo | None
     start: float | None
 
 

@@ -10,10 +10,13 @@ The bars of the chart are played as another stretch of the same chart: see `Char
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.places import Place, find_place
+from sideman.core.events import SongTempo
 from sideman.core.settings.schema import CYCLES, PracticeSettings, Settings
 from sideman.core.timeline import Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -40,10 +43,10 @@ class PracticeMemory(Struct, frozen=True):
     takes up the tempo `bpm`, if these are there; for what comes there, the end has been moved by `end_moved` beats.
     """
 
-    semitones: int = 0
-    jump: int | None = None
-    bpm: float | None = None
-    end_moved: float = 0.0
+    semitones: Annotated[int, Meta(ge=-11, le=11)] = 0
+    jump: Annotated[int, Meta(ge=0)] | None = None
+    bpm: SongTempo | None = None
+    end_moved: Annotated[float, Meta(ge=-1e6, le=1e6)] = 0.0
 
 
 class Coming(Struct, frozen=True):

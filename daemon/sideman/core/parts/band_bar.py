@@ -9,8 +9,9 @@ written ticks, 12 a quarter note.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sideman.core.chart.styles import Style
 from sideman.core.chart.timeline import ChartTimeline
@@ -18,7 +19,7 @@ from sideman.core.parts.comp import DrawFunction, beat_ticks
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-RuleState = tuple[int, ...]
+RuleState = tuple[Annotated[int, Meta(ge=0, le=127)], ...]
 """What a bar leaves to the next one; empty where nothing has been played before."""
 EIGHTH = TICKS_PER_QUARTER // 2
 
