@@ -32,7 +32,7 @@ _TYPES = {
     4 * DIVISIONS: ("whole", 0), 3 * DIVISIONS: ("half", 1), 2 * DIVISIONS: ("half", 0), DIVISIONS: ("quarter", 0),
     18: ("eighth", 1), 16: ("quarter", 0), 12: ("eighth", 0), 8: ("eighth", 0), 6: ("16th", 0),
 }  # fmt: skip
-"""The name and the dots of the note that lasts so many ticks; 8 and 16 belong to triplets."""
+"""The name and the dots of the note that lasts this many ticks; 8 and 16 belong to triplets."""
 _LOWEST_TREBLE = 55
 """A part whose mean pitch is lower is written in the bass clef."""
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}

@@ -18,7 +18,7 @@ _MEANT = {
     "font": "sound-font", "soundfont": "sound-font", "image": "picture", "png": "picture", "audio": "wav",
     "pulse": "rate", "subdivision": "rate", "trade": "mode", "audible": "sound", "play": "sound",
 }  # fmt: skip
-"""Options that people type, and the one of ours that they may mean."""
+"""Options that people type, and the option that they may mean."""
 
 
 _WRONG_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from ([^)]*)\)")

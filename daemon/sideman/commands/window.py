@@ -31,14 +31,15 @@ DEFAULT_PORT = 8765
 _RETRY_S = 0.2
 _PLAIN_HTTP = (
     "On a phone the page shows, steers and sounds, but its browser gives a page without https neither MIDI keyboards\n"
-    "nor a screen that stays awake. Whoever has this address can control sideman; the network can read along."
+    "nor a screen that stays awake. Everybody who has this address can control sideman; the network can read along."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman window`."""
     parser.add_argument("--port", metavar="PORT", type=int, help=f"the port to serve at (default: {DEFAULT_PORT})")
-    parser.add_argument("--host", metavar="ADDRESS", help="let others in, at this address of ours (0.0.0.0: at all)")
+    host = "let others in, at this address of the machine (0.0.0.0: at all of them)"
+    parser.add_argument("--host", metavar="ADDRESS", help=host)
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     parser.add_argument("--socket", metavar="PATH", help="the socket of the daemon, instead of the usual one")
     parser.add_argument("--name", metavar="NAME", help="the daemon whose midi.client is NAME")
@@ -74,7 +75,7 @@ async def _serve(args: argparse.Namespace) -> None:
             except OSError as error:
                 if args.port is not None or error.errno != errno.EADDRINUSE:
                     raise
-                port = await stack.enter_async_context(server.serving(0))  # nobody asked for the usual one
+                port = await stack.enter_async_context(server.serving(0))  # the usual one was not asked for
         except OSError as error:
             hint = "; choose another with --port" if error.errno == errno.EADDRINUSE else ""
             reason = os.strerror(error.errno) if error.errno else error

@@ -116,7 +116,7 @@ class TimedFeed:
             yield from self._with_second([event], now)
 
     def forget(self) -> None:
-        """Nobody watches any more: what was planned and played since is not known."""
+        """No client watches any more: what was planned and played since is not known."""
         self._pending, self._struck, self._sounding = {}, {}, {}
 
     # -- seconds

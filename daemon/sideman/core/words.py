@@ -32,7 +32,7 @@ RATE_WORDS = {
 _EARLY_BEATS = 0.125
 """The player's notes up to this much before a bar line belong to the bar that follows."""
 _SHORTEST_NOTES = 2
-"""A line that is too long keeps at least so many words of each of its lists."""
+"""A line that is too long keeps at least this many words of each of its lists."""
 
 
 def chart_text(chart: Chart) -> str:

@@ -211,7 +211,7 @@ def request_for_key(key: str, state: WatchState) -> Request | None:
 
 
 def _turned(name: str, steps: int, state: WatchState) -> Request | None:
-    """Return the request that turns a setting by so many steps; what cannot be turned has to be typed."""
+    """Return the request that turns a setting by this many steps; what cannot be turned has to be typed."""
     span, value = KEYS[name].value_type.controller_range, state.settings.get(name)
     if span is None or name not in state.settings:
         state.command = f"set {name} "

@@ -67,7 +67,7 @@ class Touch:
         self.memory = TouchMemory(self.memory.last_loudness, heard)
 
     def played(self, loudness: float) -> None:
-        """A note of ours with this loudness has been played."""
+        """We have played a note with this loudness."""
         self.memory = TouchMemory(loudness, self.memory.heard_velocity)
 
     def early_s(self, settings: PlaySettings, tick_in_bar: int) -> float:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one store: what the page knows of the daemon. Events of the control socket (version 2) come in through `receive`,
-// which brings `state` up to date and then tells whoever has asked for that event with `on`.
+// which brings `state` up to date and then calls the handlers that `on` was given for that event.
 
 import { createClock } from "./clock.js";
 
