@@ -88,7 +88,9 @@ def _leading(played: Sequence[_Played]) -> Figure:
         moves += [abs(a - b) for one, two in changes for a, b in zip(one, two, strict=True)]
         steps += [abs(b.note.pitch - a.note.pitch) for a, b in pairwise(_of(notes, "bass"))]
     beside = {"the bass, from note to note": sum(steps) / len(steps)}
-    return Figure("band: a voice of the shells moves", "semitones", sum(moves) / len(moves), p99(moves), beside)
+    step = sum(moves) / len(moves)
+    budget = Budget("at most 2 semitones", 2.0, step)
+    return Figure("band: a voice of the shells moves", "semitones", step, p99(moves), beside, budget)
 
 
 def _collisions(played: Sequence[_Played]) -> Figure:
@@ -102,7 +104,9 @@ def _collisions(played: Sequence[_Played]) -> Figure:
             below += any(note.note.pitch < pitch for pitch in sounding)
             count += 1
     beside = {"below a shell": below / max(1, count)}
-    return Figure("band: notes of the solo beside a shell", "share", near / max(1, count), None, beside)
+    share = near / max(1, count)
+    budget = Budget("at most a quarter", 0.25, share)
+    return Figure("band: notes of the solo beside a shell", "share", share, None, beside, budget)
 
 
 def _lateness(rounds: int) -> Figure:
