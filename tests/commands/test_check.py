@@ -152,7 +152,7 @@ def test_the_key_is_the_one_that_the_player_reads(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("key", ["H", "", "C major please"])
 def test_a_wrong_key_is_a_usage_error(key: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Guards against: a tune in a key that nobody asked for."""
+    """Guards against: a tune in a key that was not asked for."""
     assert check(capsys, "--chart", "waltz", "--key", key)[0] == 2
 
 

@@ -66,7 +66,7 @@ def test_the_page_says_where_it_is_and_what_sounds(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_two_pages_on_one_machine(tmp_path: Path) -> None:
-    """Guards against: a second page that does not start because the usual port is taken; one at a port nobody chose."""
+    """Guards against: a second page that does not start because the usual port is taken, or takes another unasked."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

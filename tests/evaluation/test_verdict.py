@@ -14,7 +14,7 @@ from sideman_models.evaluation.verdict import verdict_lines
 
 
 def report(real: int, played: int) -> Any:
-    """A report of music with so many rests and repeated pitches among a hundred."""
+    """A report of music with this many rests and repeated pitches among a hundred."""
     counts: list[Counter[Outcome]] = [Counter({"R": rests, "C": 100 - rests}) for rests in (real, played)]
     kinds = Comparison("kinds", counts[0], counts[1], 0.3, 0.1)
     return SimpleNamespace(statistics=[kinds], shared_runs=[])

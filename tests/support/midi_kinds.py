@@ -60,7 +60,7 @@ class Known(Struct):
     """A file, and what a reading of it must have (None: not looked at).
 
     `like` is a file with the same notes in their places, to a sixteenth of a beat; `chords` are the bars of its chart;
-    `told` are parts of the warnings of the chart.
+    `warned` are parts of the warnings of the chart.
     """
 
     data: bytes
@@ -70,7 +70,7 @@ class Known(Struct):
     like: bytes | None = None
     chords: list[str] | None = None
     found_from_notes: bool = False
-    told: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
 
 
 class Band(Struct):
@@ -129,7 +129,7 @@ def values_above_127(rng: random.Random) -> Known:
     chunk = b"MTrk" + len(data).to_bytes(4, "big") + data
     whole = b"MThd" + bytes((0, 0, 0, 6, 0, 1, 0, 1)) + DIVISION.to_bytes(2, "big") + chunk
     pitches = [pitch for _, _, pitch in made.tune]
-    return Known(bytes(whole), pitches=pitches, told=(f"{count} value",) if count else ())
+    return Known(bytes(whole), pitches=pitches, warned=(f"{count} value",) if count else ())
 
 
 def chord_spellings(rng: random.Random) -> Known:
@@ -138,16 +138,16 @@ def chord_spellings(rng: random.Random) -> Known:
     bars = rng.randint(6, 16)
     chords: list[str] = []
     texts: list[tuple[float, str]] = []
-    told: list[str] = []
+    warned: list[str] = []
     for bar in range(bars):
         root, quality = rng.choice(ROOTS), rng.choice(list(SPELLINGS))
         spelled = rng.choice(SPELLINGS[quality])
         shown = root.lower() if rng.random() < 0.3 and spelled else root
         bracket = rng.choice(("{}", "{}", "[{}]", "({})"))
-        if bar < bars - 1 and bar > 1 and rng.random() < 0.2 and len(told) < bars / 4:
+        if bar < bars - 1 and bar > 1 and rng.random() < 0.2 and len(warned) < bars / 4:
             word = rng.choice(NO_CHORDS)
             texts.append((4 * bar, word))
-            told.append(f"bar {bar + 1}: {word!r} is not a chord")
+            warned.append(f"bar {bar + 1}: {word!r} is not a chord")
             chords.append(chords[-1])
             continue
         chords.append(root + (quality or ""))
@@ -155,7 +155,7 @@ def chord_spellings(rng: random.Random) -> Known:
     if all(len(chord) == 1 for chord in chords):  # single letters are rehearsal marks
         return chord_spellings(rng)
     made = band(rng, bars, 0.5)
-    return Known(midi_bytes(*tracks_of(made, marker_events(texts, kind))), chords=chords, told=tuple(told))
+    return Known(midi_bytes(*tracks_of(made, marker_events(texts, kind))), chords=chords, warned=tuple(warned))
 
 
 XF_TYPES = (
@@ -199,7 +199,7 @@ def german_letters(rng: random.Random) -> Known:
         written.append((name.lower() if small and len(chord) > len(root) else name) + chord.removeprefix(root))
     texts = [(4 * bar, text) for bar, text in enumerate(written)]
     tracks = tracks_of(band(rng, len(chords), 0.5), marker_events(texts, rng.choice(("text", "lyrics", "marker"))))
-    return Known(midi_bytes(*tracks), chords=chords, told=("bar 1: its chords have German letters",))
+    return Known(midi_bytes(*tracks), chords=chords, warned=("bar 1: its chords have German letters",))
 
 
 def key_markers(rng: random.Random) -> Known:
@@ -257,7 +257,7 @@ def shifted_notes(rng: random.Random) -> Known:
         midi_bytes(*tracks_of(moved(shift, by_hand), marker_events(texts))),
         like=midi_bytes(*tracks_of(moved(0.0), marker_events(texts))),
         chords=chords,
-        told=(f"of a beat {'late' if shift > 0 else 'early'}: moved to the beats",),
+        warned=(f"of a beat {'late' if shift > 0 else 'early'}: moved to the beats",),
     )
 
 
@@ -295,8 +295,8 @@ def faults(known: Known) -> list[str]:
         wrong.append(f"titles {music.report.title!r}, {chart.info.title!r}: not {known.title!r}")
     if known.melody is not None and not music.report.melody.startswith(known.melody):
         wrong.append(f"melody {music.report.melody}: not {known.melody}")
-    told = "\n".join(chart.info.warnings)
-    return wrong + [f"not told: {text}\n{told}" for text in known.told if text not in told]
+    warned = "\n".join(chart.info.warnings)
+    return wrong + [f"not warned: {text}\n{warned}" for text in known.warned if text not in warned]
 
 
 def _wrong_notes(known: Known, music: MidiMusic) -> list[str]:

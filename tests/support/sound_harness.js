@@ -13,7 +13,7 @@ export const store = {
 export const second = (ms = performance.now()) => (ms + OFFSET_MS) / 1000;
 export function emit(event) { for (const handler of handlers[event.event] ?? []) handler(event); }
 
-/** Emit events [{after, ...event}], each `after` so many seconds, as messages come in: no timer of the page delays them. */
+/** Emit events [{after, ...event}], each `after` its seconds, as messages come in: no timer of the page delays them. */
 export async function emitAll(events) {
   const channel = new MessageChannel();
   const start = performance.now();

@@ -20,7 +20,7 @@ from support.page_pictures import PICTURES, SIZES, take_picture
 from support.processes import ROOT
 
 COARSE = 20
-"""So many points of the page are one point of the comparison: single notes and letters hardly count."""
+"""This many points of the page are one point of the comparison: single notes and letters hardly count."""
 BUTTONS, WHOLE = 4.0, 12.0
 """The mean differences, of 255, that the notes that are played and the chord that is lit make: above, where the buttons
 are, and in all."""

@@ -91,7 +91,7 @@ def test_the_page_has_no_inline_script_or_style_and_no_foreign_address() -> None
 
 
 def test_every_word_of_the_page_is_in_its_files() -> None:
-    """Guards against: a key of ours where a musician expects a word."""
+    """Guards against: a key of the page's words where a musician expects a word."""
     english, chinese = (
         json.loads((PAGE_FOLDER / "words" / f"{name}.json").read_text("utf-8")) for name in ("en", "zh")
     )

@@ -110,7 +110,7 @@ def _is_off_beat(tick: int) -> bool:
 
 
 class TouchFigures(Struct, frozen=True, omit_defaults=True):
-    """How well readouts foretell what players did; None where the bundle lacks one, or the music does not say.
+    """How well readouts predict what players did; None where the bundle lacks one, or the music does not say.
 
     `loudness_correlation` is with the loudness of the player's last note given, `loudness_alone` without it, and
     `ruled_correlation` that of `ruled_accent`. `placement_explained` is a share.
@@ -155,20 +155,20 @@ def _around_means(
     known = ~np.isnan(values)
     numbers, piece = np.unique(piece[known], return_inverse=True)
     sizes = np.bincount(piece, minlength=len(numbers))
-    real, told = (each[known].astype(np.float64) for each in (values, said))
-    return real - (np.bincount(piece, real) / sizes)[piece], told - (np.bincount(piece, told) / sizes)[piece]
+    real, predicted = (each[known].astype(np.float64) for each in (values, said))
+    return real - (np.bincount(piece, real) / sizes)[piece], predicted - (np.bincount(piece, predicted) / sizes)[piece]
 
 
 def _correlation(values: Floats, said: Floats, piece: npt.NDArray[np.int64]) -> float | None:
-    real, told = _around_means(values, said, piece)
-    scale = float(np.sqrt((real**2).sum() * (told**2).sum()))
-    return float((real * told).sum()) / scale if scale else None
+    real, predicted = _around_means(values, said, piece)
+    scale = float(np.sqrt((real**2).sum() * (predicted**2).sum()))
+    return float((real * predicted).sum()) / scale if scale else None
 
 
 def _explained(values: Floats, said: Floats, piece: npt.NDArray[np.int64]) -> float | None:
-    real, told = _around_means(values, said, piece)
+    real, predicted = _around_means(values, said, piece)
     total = float((real**2).sum())
-    return 1.0 - float(((real - told) ** 2).sum()) / total if total else None
+    return 1.0 - float(((real - predicted) ** 2).sum()) / total if total else None
 
 
 def touch_lines(figures: TouchFigures) -> Iterator[str]:

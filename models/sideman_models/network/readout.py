@@ -50,7 +50,7 @@ N_FACTS = _NUMBERS + 9
 
 
 class NoteFacts(Struct, frozen=True):
-    """What a readout is told about a note besides the state, and besides how loud the note before it was."""
+    """What a readout knows of a note besides the state, and besides how loud the note before it was."""
 
     value: Value
     place: Place

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The band: each part plays the chart in its style, quieter than the solo, and disturbs nobody."""
+"""The band: each part plays the chart in its style, quieter than the solo, and disturbs no other part."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def of_voice(played: Iterable[NotePlayed], voice: str) -> list[tuple[float, floa
     return [(note.beat, note.length_beats, note.note) for note in played if note.voice == voice]
 
 
-# -- nobody is disturbed
+# -- no part is disturbed
 
 
 @settings(max_examples=25)
@@ -128,11 +128,11 @@ def test_what_is_planned_is_played(chart: Chart, style: str, seed: int) -> None:
     made = engine(chart, 24, play__style=style, play__seed=seed, play__mode="off")
     played: list[NotePlayed] = []
     made.report = lambda report: played.append(report) if isinstance(report, NotePlayed) else None
-    foretold: dict[str, set[tuple[float, int, int, float]]] = {part.name: set() for part in made.band}
+    planned_notes: dict[str, set[tuple[float, int, int, float]]] = {part.name: set() for part in made.band}
     while (second := made.deadline()) is not None:
         made.prepare(second)
         for part in made.band:
-            foretold[part.name] |= {
+            planned_notes[part.name] |= {
                 (round(one.beat, 6), one.note.pitch, one.note.velocity, round(one.end - one.beat, 6))
                 for one in part.planned
             }
@@ -143,7 +143,7 @@ def test_what_is_planned_is_played(chart: Chart, style: str, seed: int) -> None:
             for note in played
             if note.voice == voice
         }
-        assert sounded == foretold[name]
+        assert sounded == planned_notes[name]
 
 
 def test_a_bar_is_planned_before_it_begins() -> None:

@@ -99,7 +99,7 @@ def player_notes(velocity: int, seconds: Iterable[float]) -> list[tuple[float, M
     (modern_bundle(), 1, True),
 ])  # fmt: skip
 def test_it_plays_softer_when_you_do(bundle: Bundle, follow: float | None, follows: bool) -> None:
-    """Guards against: a solo that drowns a soft player, and one that follows although nobody has asked for it."""
+    """Guards against: a solo that drowns a soft player, and one that follows although it was not asked for."""
 
     def mean_velocity(velocity: int) -> float:
         keys: dict[str, Any] = {} if follow is None else {"play__follow": follow}

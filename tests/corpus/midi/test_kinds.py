@@ -65,15 +65,15 @@ def test_a_text_that_is_no_chord_is_told_with_its_bar() -> None:
     data = midi_bytes(track(marker_events(texts)), track(scale_events(7), "Melody"))
     chart = read_midi_chart(data, "x.mid")
     assert [bar.chords[0][1].text for bar in chart.bars] == ["Am", "D7th", "D7th", "C7", "F", "Amin_7th", "Bb/d"]
-    told = [
+    warned = [
         "'Gmaj7xy' is not a chord: the chord before it goes on",
         "'C7#3' is read as 'C7'",
         "'Bridge' is not a chord: the chord before it goes on",
     ]
     bars = (3, 4, 5)
-    assert chart.info.warnings == tuple(f"x.mid, bar {bar}: {text}" for bar, text in zip(bars, told, strict=True))
+    assert chart.info.warnings == tuple(f"x.mid, bar {bar}: {text}" for bar, text in zip(bars, warned, strict=True))
     reading = read_midi(data, ReadingOptions())
-    assert reading.report.remarks == tuple(told)
+    assert reading.report.remarks == tuple(warned)
     assert reading.solos[0].unread_chords == ("Bridge", "Gmaj7xy")
 
 
@@ -101,8 +101,8 @@ def test_a_slash_chord_and_an_unknown_type_of_a_yamaha_keyboard() -> None:
     ]
     chart = read_midi_chart(midi_bytes(track(events), track(scale_events(4), "Melody")), "x.mid")
     assert [bar.chords[0][1].text for bar in chart.bars] == ["C7/B", "C7/B", "Ab", "Ab"]
-    told = "'XF chord of root 49, type 123' is not a chord: the chord before it goes on"
-    assert chart.info.warnings == (f"x.mid, bar 2: {told}",)
+    warned = "'XF chord of root 49, type 123' is not a chord: the chord before it goes on"
+    assert chart.info.warnings == (f"x.mid, bar 2: {warned}",)
 
 
 @pytest.mark.parametrize(

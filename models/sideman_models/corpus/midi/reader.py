@@ -69,7 +69,7 @@ class FileReport(Struct, frozen=True):
     """What was used of a file, what was not, and why.
 
     `left_out` says why nothing was used; otherwise it is empty. The melody has `notes` notes, of which `dropped` have
-    no value; it gave this many `solos`. `swing` is where second eighths began, as a share of the beat (None: it does not
+    no value; `solos` are counted. `swing` is where second eighths began, as a share of the beat (None: it does not
     swing). `cached`: the reading comes from the cache.
     """
 
