@@ -97,7 +97,7 @@ def kill_again_and_again(client: Any, folder: Path, kills: int, random: Random) 
         sounding = listener.hanging(end)
         with _daemon(folder) as daemon:
             listener.until(4, end)
-            again = _first_beat(listener, end, folder)
+            again = _place(daemon)
             (first_s, _), first = listener.onsets(end)[0], _first_onset(listener, end)
             kill = Kill(beat, again, sounding, listener.hanging(first), (first_s - killed_s) * BPM / 60)
             if number < kills:
@@ -145,15 +145,10 @@ def _first_onset(listener: Listener, start: int) -> int:
     )
 
 
-def _first_beat(listener: Listener, start: int, folder: Path) -> int:
-    """The beat of the first note since the message number `start`, by the status of the daemon that plays.
-
-    A note can only come late to the listener, so the earliest of a few counts.
-    """
-    with closing(ControlClient(folder / "socket")) as control:
-        beat, second = float(control.request("status")["beat"]), time.monotonic()
-    onsets = listener.onsets(start)
-    return round(min(beat - (second - onset) * BPM / 60 - number for number, (onset, _) in enumerate(onsets)))
+def _place(daemon: DaemonProcess) -> int:
+    """The beat from which the daemon says that it goes on."""
+    bar = next(int(line.rpartition("going on: bar ")[2]) for line in daemon.log if "going on: bar " in line)
+    return round((bar - 1) * BAR_BEATS)
 
 
 class _Solo:

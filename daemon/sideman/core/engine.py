@@ -37,7 +37,7 @@ from sideman.core.events import (
     PlayState,
 )
 from sideman.core.input.midi_mapping import MidiMapping
-from sideman.core.ledger import Ledger, release_channel
+from sideman.core.ledger import Ledger
 from sideman.core.listening import Listening
 from sideman.core.parts.accompaniment import Accompaniment, AccompanimentMemory
 from sideman.core.parts.band import MEMBERS, BandMemory, BandPart, MemberName
@@ -311,7 +311,7 @@ class Engine:
                     self._clock_out.invite()
                 return [*(self.ledger.silencing() if was_lost else ()), *self._setup(second)]
             case events.ReleaseChannel(channel):
-                return release_channel(channel)
+                return self.ledger.release_rest(channel)
             case Start():
                 started = self._move_transport(self.transport.command("start"), second)
                 return [*started, *voice_sounds(self.live.midi, self.live.play)]  # the lamp follows the state
