@@ -100,7 +100,7 @@ class Practice:
 
     def cancel(self) -> None:
         """Take back what was to come at the next bar line; it is settled again at another one."""
-        self._timeline.end -= self.end_moved
+        self._timeline.move_end(-self.end_moved)
         self.end_moved, self.coming = 0.0, None
 
     # -- what comes
@@ -113,7 +113,7 @@ class Practice:
         self.cancel()
         coming, end_moved = self._settle(line, 0 if chart_follows else self._chart.bar_up_to(line), fresh=chart_follows)
         self.end_moved = end_moved
-        self._timeline.end += end_moved
+        self._timeline.move_end(end_moved)
         self.coming = coming if coming.is_news else None
         chart, beat = self._in_key(coming.semitones), line / TICKS_PER_QUARTER
         place, set_last = chart.beat_of_bar(coming.bar) - coming.count_in, self._chart.charts[1]
