@@ -20,7 +20,7 @@ from sideman.core.display import LAMP, LAMP_BEFORE_NEWS
 from sideman.core.engine import Engine
 from sideman.core.events import BarStarted, ChangeSettings, ControlChange, EventSent, JumpToBar, NoteOn, SetChart
 from sideman.core.parts.count_in import CLICK_PITCH
-from sideman.core.settings.schema import CYCLES
+from sideman.core.settings.groups.practice import CYCLES
 from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
 from support.fakes import performance, play_on_fake_clock
 

@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.places import Place, find_place
 from sideman.core.events import SongTempo
-from sideman.core.settings.schema import CYCLES, PracticeSettings, Settings
+from sideman.core.settings.groups.practice import CYCLES, PracticeSettings
+from sideman.core.settings.schema import Settings
 from sideman.core.timeline import Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
