@@ -30,15 +30,7 @@ from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.display import Display
 from sideman.core.engine_memory import EngineMemory, memory_of, recall
 from sideman.core.ensemble import Ensemble
-from sideman.core.events import (
-    ChangeSettings,
-    ClockInput,
-    Command,
-    ControlChange,
-    MidiEvent,
-    NoteOff,
-    NoteOn,
-)
+from sideman.core.events import ChangeSettings, ClockInput, Command, ControlChange, MidiEvent, NoteOff, NoteOn
 from sideman.core.ledger import release_channel
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
