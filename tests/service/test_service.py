@@ -194,7 +194,7 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
             control.request("set", key="play.density", value=1.5)
             control.request("mode", mode="trade")
         daemon.wait_for("play.mode is trade")
-        daemon.wait_for(" bar ", 4)
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 2)
         daemon.process.kill()
     with resuming(tmp_path, "play.velocity=33") as daemon:
         daemon.wait_for("ready")

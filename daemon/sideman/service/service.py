@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
+from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod, encode
+from sideman.core.ledger import release_channel
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
 START_LEAD_S = 0.1
 """From the moment the engine is made to the first beat."""
 RELEASE_AGAIN_S = 0.1
-"""From the first to the second release of what a killed daemon has left; usually before the first beat."""
+"""From the first to the second release of what a killed daemon has left."""
 MAX_REPORTS = 10_000
 """While more reports of the player than these wait for the main thread, the player takes in only what it has to."""
 CLOSE_TIMEOUT_S = 5.0
@@ -132,10 +134,13 @@ class Service:
                     self._jack_transport.open()
                     at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                for port in ports.outputs:
-                    self._mark_playing(port)
+                left_over = [(port, self._mark_playing(port)) for port in ports.outputs]
+                released_s = _release(left_over)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
+                if released_s is not None:  # once more, because JACK may lose the first rounds of a new connection
+                    time.sleep(max(0.0, released_s + RELEASE_AGAIN_S - time.monotonic()))
+                    _release(left_over)
                 prepare_interpreter()
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
@@ -186,25 +191,17 @@ class Service:
             self._port_period_s = period_s
             self._inbox.put(SetPortPeriod(period_s))
 
-    def _mark_playing(self, output: OutputPort) -> None:
-        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
-
-        They are released at once and a moment later: JACK may lose the first rounds of a new connection.
-        """
+    def _mark_playing(self, output: OutputPort) -> list[int]:
+        """Leave a mark in case we are killed. Returns the channels on which a killed daemon has left notes here."""
         port = output.requested
         if not output.is_sending:
-            return
+            return []
         played = [channel for channel in voice_channels(self._settings.midi) if channel in port.wanted.channels]
         channels = self._crash_marker.mark_playing(port.title, played)
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, port.title)
-        for channel in channels:
-            release = ReleaseChannel(channel, port.wanted.id)
-            self._inbox.put(release)
-            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
-            again.daemon = True
-            again.start()
+        return channels
 
     @property
     def _clocks(self) -> ClockConfig:
@@ -364,8 +361,23 @@ class Service:
             if wanted.id == change.port and change.is_open:
                 # The synth at the other end may have missed a note-off, and a sequencer where the music is.
                 self._inbox.put(SendSetup(wanted.id, wanted.carries_clock, was_lost=not change.listener))
-                if not change.listener:
-                    self._mark_playing(output)
+                for channel in [] if change.listener else self._mark_playing(output):
+                    release = ReleaseChannel(channel, wanted.id)
+                    self._inbox.put(release)
+                    again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
+                    again.daemon = True
+                    again.start()
+
+
+def _release(left_over: Sequence[tuple[OutputPort, Sequence[int]]]) -> float | None:
+    """Release what a killed daemon has left on these channels of the ports; returns when, or None for nothing.
+
+    Before there is a player, so that it comes before the first note, however slow the start is.
+    """
+    messages = [(port, event) for port, channels in left_over for each in channels for event in release_channel(each)]
+    for port, event in messages:
+        port.send(encode(event))
+    return time.monotonic() if messages else None
 
 
 def prepare_interpreter() -> None:

@@ -129,7 +129,7 @@ class TakeMidiFile:
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
-                self._advance(second, beat, by_command=False)
+                self._advance(second, beat, by_command=isinstance(report, events.PlayerEnded))  # which comes after one
             case events.PortChanged(key, _, text):
                 track = self._heard_track if key in ("midi.input", "tempo.port") else self._played_track
                 track.add(self._tick(self._last_beat), _information(text))
@@ -170,6 +170,7 @@ class TakeMidiFile:
     def _start_bar(self, beat: float, meter: Meter, changes: Iterable[tuple[float, Chord]]) -> None:
         """Write the meter and the key of a bar if they are new, and its chords: as markers and as lyrics."""
         tick = self._tick(beat)
+        self._tempo.cross_bar_line(beat)
         for waiting in self._pending, self._lyrics:
             while waiting and waiting[-1][0] >= tick:  # of a bar that was not played after all
                 waiting.pop()
