@@ -156,6 +156,7 @@ class Engine:
         self._song: events.QueueSong | None = None  # the song of the set that follows
         self._written_song: WrittenChart | None = None  # its chart as plain data; made once, as in `ChartSpan`
         self._song_start = math.inf  # the beat on which it takes over
+        self._key = chart.chart.info.key  # of the bar that began last
         self._asked_end: float | None = None  # the end of the form at which to go on; NaN: the song is not there yet
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
@@ -757,7 +758,9 @@ class Engine:
                 part.start_bar(tick)
         if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
-            self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
+            key, self._key = self._key, self.chart.key_at(tick)
+            new_key = self._key if self._key != key else None
+            self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes, new_key))
         # If the machine stood still, continue with the bar that sounds now.
         sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
         self._set_bar_line(max(tick + bar_ticks, sounding_line, whole_tick_at(self.timeline.start)))
@@ -817,6 +820,7 @@ class Engine:
         timeline.start, timeline.top = memory.start, memory.top
         timeline.end = math.inf if memory.end is None else memory.end
         self.chart.recall(memory.charts)
+        self._key = self.chart.key_at(memory.bar_line - 1)
         self.improviser.recall(memory.improviser)
         self._turns.recall(memory.turns)
         self._soloist.recall(memory.soloist)

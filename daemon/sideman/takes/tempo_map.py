@@ -17,6 +17,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from sideman.takes.journal import TakeHeader
+
 MIN_BEAT_S, MAX_BEAT_S = 0.06, 6.0
 """The length of a beat at 1000 and at 10 bpm; anything else is a jump and no tempo."""
 _SHORTEST_BEAT_S = 0.12  # music that is faster than 500 bpm has jumped; no clock or setting is as fast
@@ -49,6 +51,9 @@ class TempoMap(Protocol):
     def settled(self) -> float:
         """Up to this beat no mark will be added."""
 
+    def start_bar(self, beat: float) -> None:
+        """A bar begins on `beat`, and with it perhaps another song or round, at its own tempo."""
+
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """The music was at `beat` at `second`; with `by_command` the tempo may change there."""
 
@@ -79,6 +84,8 @@ class ExactTempo:
         self.settled = beat
         self._settled_s = 0.0
         self._music: _Music | None = None
+        self._bar = beat  # on which the last bar began
+        self._is_measured = True  # the tempo since the last command
         if second is not None:
             self._begin(second)
 
@@ -96,17 +103,28 @@ class ExactTempo:
         if is_break:
             self.settled, self._settled_s = beat, second
             return
+        expected_s = self._settled_s + (beat - self.settled) * beat_us / 1e6
+        is_off = abs(second - expected_s) > _TOLERANCE_S
+        if is_off and self._is_measured and self.settled < self._bar < beat:  # it has changed on the bar line
+            self._settled_s += (self._bar - self.settled) * beat_us / 1e6
+            self.settled = self._bar
         beats, seconds = beat - self.settled, second - self._settled_s
         if beats < (1e-6 if by_command else 1.0):
             return
-        self._settled_s += beats * beat_us / 1e6
-        if abs(second - self._settled_s) > _TOLERANCE_S:
+        self._is_measured = not by_command
+        if is_off:
             if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:
                 if self.settled == self.marks[0].beat:
                     self.marks.clear()
                 self.marks.append(TempoMark(self.settled, round(seconds * 1e6 / beats)))
             self._settled_s = second  # anything else is a jump
+        else:
+            self._settled_s = expected_s
         self.settled = beat
+
+    def start_bar(self, beat: float) -> None:
+        """See `TempoMap`."""
+        self._bar = beat
 
 
 class _Line(NamedTuple):
@@ -186,6 +204,9 @@ class FittedTempo:
         if self._old.number or self._pin is not None:
             return self._window[0][0] if self._window else self.marks[-1].beat
         return self._run_beat
+
+    def start_bar(self, beat: float) -> None:
+        """See `TempoMap`: a clock that is followed decides alone when its tempo changes."""
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:  # noqa: ARG002 - a clock may change at any time
         """See `TempoMap`."""
@@ -323,3 +344,11 @@ def _meeting(first: _Line, second: _Line, near: float) -> float:
 def microseconds(beat_s: float) -> int:
     """The length of a beat as a MIDI file has it, within the limits of a tempo."""
     return round(min(max(beat_s, MIN_BEAT_S), MAX_BEAT_S) * 1e6)
+
+
+def take_tempo(header: TakeHeader) -> TempoMap:
+    """The tempo map of a take that begins with this header."""
+    beat_us, settings = microseconds(60 / header.settings.tempo.bpm), header.settings
+    if settings.tempo.source == "internal":
+        return ExactTempo(beat_us, header.first_beat, header.second if header.whole else None)
+    return FittedTempo(beat_us, header.first_beat)
