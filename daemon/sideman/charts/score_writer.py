@@ -212,6 +212,8 @@ class _PartWriter:
             self._write_attributes(measure, bar, before, key)
             if self._has_chords:
                 self._write_section(measure, sections.get(index, ""))
+                if index == 0 and score.info.style:
+                    self._write_words(measure, score.info.style.capitalize())
                 self._write_changes(measure, changes.get(index, ()))
                 last = before.chords[-1][1] if before is not None and index not in sections else None
                 self._write_chords(measure, bar, last)
@@ -226,7 +228,7 @@ class _PartWriter:
         if before is None:
             _text(attributes, "divisions", DIVISIONS)
         if key is not None:
-            self._write_key(attributes, key, bar.chords[0][1])
+            self._write_key(attributes, key, bar.chords[0][1], is_named=before is not None or bool(key))
         if has_meter:
             time = ET.SubElement(attributes, "time")
             _text(time, "beats", bar.meter.numerator)
@@ -236,12 +238,14 @@ class _PartWriter:
         if len(attributes):
             measure.append(attributes)
 
-    def _write_key(self, attributes: ET.Element, key: str, first: Chord) -> None:
-        """Write the key signature, and choose the names of notes. Drums have none."""
+    def _write_key(self, attributes: ET.Element, key: str, first: Chord, *, is_named: bool) -> None:
+        """Write the key signature if it `is_named`, and choose the names of notes. Drums have none."""
         shift = -self._part.transpose
         signature = ChartInfo(key=key).transposed(shift).signature
         is_sharp = signature[0] > 0 if signature is not None else "#" in first.transposed(shift).text[:2]
         self._names = SHARP_NAMES if is_sharp else _FLAT_NAMES
+        if not is_named:
+            return
         fifths, is_minor = signature if signature is not None and not self._part.is_drums else (0, False)
         element = ET.SubElement(attributes, "key")
         _text(element, "fifths", fifths)
@@ -280,10 +284,11 @@ class _PartWriter:
                     _text(direction, "offset", at, sound="yes")
                 ET.SubElement(direction, "sound", tempo=f"{change.bpm:g}")
             if change.swing is not None:
-                direction = ET.SubElement(measure, "direction", placement="above")
-                _text(
-                    ET.SubElement(direction, "direction-type"), "words", "Swing" if change.swing > 0.5 else "Straight"
-                )
+                self._write_words(measure, "Swing" if change.swing > 0.5 else "Straight")
+
+    def _write_words(self, measure: ET.Element, words: str) -> None:
+        direction = ET.SubElement(measure, "direction", placement="above")
+        _text(ET.SubElement(direction, "direction-type"), "words", words)
 
     def _write_chords(self, measure: ET.Element, bar: Bar, last: Chord | None) -> None:
         for onset, chord in bar.chords:
