@@ -156,6 +156,11 @@ class ControlApi(Struct, dict=True):
         last = self.settings_api.last_preset
         return None if last is None else last[0]
 
+    @property
+    def last_song(self) -> int:
+        """The number of the last song of the set; 0: none yet."""
+        return self.settings_api.last_song
+
     def recall_preset(self, name: str) -> None:
         """The settings are those with a preset that was applied before a restart; without it, if it is gone by now."""
         with contextlib.suppress(SidemanError):

@@ -29,7 +29,8 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
 from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
 from sideman.core.settings.presets import settings_difference
@@ -110,6 +111,7 @@ class Service:
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._last_preset: str | None = None  # that was applied before the restart
+        self._last_song = 0  # of the set, before a chart in between
         self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
@@ -146,7 +148,7 @@ class Service:
                     self._play(player, ports, hub, keeper)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
+                    keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -229,6 +231,8 @@ class Service:
             return performance, None
         preset = state.get("preset")
         self._last_preset = preset if isinstance(preset, str) else None
+        song, songs = state.get("song"), resumed.settings.chart.set
+        self._last_song = song if isinstance(song, int) and 0 <= song <= len(songs) else 0
         place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
         _log.info("%s: going on: %s", path, place)
         return resumed, engine.memory()
@@ -277,7 +281,9 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        settings_api = SettingsApi(
+            inbox.put, player.snapshot.settings, performance.chart, self._sources, last_song=self._last_song
+        )
         api = ControlApi(
             inbox.put,
             inbox.now,
@@ -326,7 +332,7 @@ class Service:
             self._sound,
             lambda: self._inbox.overload,
             self._port_changed,
-            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
             self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
