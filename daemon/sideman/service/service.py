@@ -113,6 +113,7 @@ class Service:
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._last_preset: str | None = None  # that was applied before the restart
+        self._last_song = 0  # of the set, before a chart in between
         self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
@@ -152,7 +153,7 @@ class Service:
                     self._play(player, ports, hub, keeper)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
+                    keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -227,6 +228,8 @@ class Service:
             return performance, None
         preset = state.get("preset")
         self._last_preset = preset if isinstance(preset, str) else None
+        song, songs = state.get("song"), resumed.settings.chart.set
+        self._last_song = song if isinstance(song, int) and 0 <= song <= len(songs) else 0
         place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
         _log.info("%s: going on: %s", path, place)
         return resumed, engine.memory()
@@ -275,7 +278,9 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        settings_api = SettingsApi(
+            inbox.put, player.snapshot.settings, performance.chart, self._sources, last_song=self._last_song
+        )
         api = ControlApi(
             inbox.put,
             inbox.now,
@@ -324,7 +329,7 @@ class Service:
             self._sound,
             lambda: self._inbox.overload,
             self._port_changed,
-            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
             self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
