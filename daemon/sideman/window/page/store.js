@@ -55,15 +55,15 @@ export function createStore() {
       return Promise.reject(new Error("not connected"));
     },
 
-    /** The connection has opened or closed. Without one nothing sounds and nothing is planned. */
+    /** The connection has opened or closed, or could not be opened again. When one ends, all falls silent: `ended`. */
     setConnection(connection) {
+      const ended = store.state.connection.open && !connection.open;
       store.state.connection = connection;
-      if (!connection.open) {
-        const notes = [...store.state.notes.keys()];
+      if (ended) {
         store.state.notes.clear();
         store.state.heard = [];
         store.state.choices = null;
-        store.emit("taken_back", { notes, second: clock.now() });
+        store.emit("ended");
       }
       store.emit("connection", connection);
     },

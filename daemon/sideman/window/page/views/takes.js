@@ -46,7 +46,7 @@ export function showTakes(store, sound) {
     content.replaceChildren(make("p", { className: "buttons" }, keep, button(word("takes.stop"), stop)), list, report);
     await refresh();
   });
-  store.on("connection", ({ open }) => open || stop());
+  store.on("ended", stop);
 }
 
 function row(store, { name, written }, report, play) {
