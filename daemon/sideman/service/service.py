@@ -45,6 +45,7 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.drivers import no_system_message
 from sideman.midi.output_port import OutputPort
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
@@ -87,14 +88,24 @@ _log = logging.getLogger(__name__)
 class Service:
     """One run of the daemon: `chart` played with `settings`, which were read from `sources`.
 
-    The music goes to the MIDI output, and to `sound` as well if there is one.
+    The music goes to the MIDI output, and to `sound` as well if there is one. With `has_page` a page sounds without
+    MIDI, and its first line says that there is none.
     """
 
-    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        chart: Chart,
+        sources: SettingsSources,
+        sound: LiveSynth | None,
+        *,
+        has_page: bool = False,
+    ) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
         self._sound = sound
+        self._has_page = has_page
         self._inbox = Inbox()
         self._wakeup = Wakeup()
         self._inbox.is_behind = lambda: len(self._wakeup.reports) > MAX_REPORTS
@@ -170,8 +181,13 @@ class Service:
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         ports = MidiPorts(request_of(self._settings), self._inbox.put)
-        for reason in ports.open():
-            _log.warning("%s", reason)
+        reasons = ports.open()
+        no_system = no_system_message()
+        if any(reason.endswith(no_system) for reason in reasons):  # one line, however many ports were asked for
+            _log.log(logging.INFO if self._has_page else logging.WARNING, "%s", no_system)
+        for reason in reasons:
+            if not reason.endswith(no_system):
+                _log.warning("%s", reason)
         self._update_port_period(ports)
         try:
             yield ports
