@@ -210,6 +210,26 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
 
 
 @pytest.mark.subprocess
+def test_the_place_in_a_set_outlives_a_kill_during_another_chart(tmp_path: Path) -> None:
+    """Guards against: a set that begins again with its first song, because a request was being played."""
+    songs = "chart.set=['blues, 1 chorus', coda, waltz]"
+    with resuming(tmp_path, songs, "chart.song=3") as daemon:
+        daemon.wait_for(" bar ")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            control.request("chart", name="modal")
+        daemon.wait_for("chart.song is 0")
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 3)
+        daemon.process.kill()
+    with resuming(tmp_path, songs, "chart.song=3") as daemon:
+        daemon.wait_for("ready")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            assert control.request("get", key="chart.song")["value"] == 0
+        assert daemon.stop(signal.SIGTERM) == 0
+    (state,) = (json.loads(path.read_text()) for path in tmp_path.rglob("state-*.json"))
+    assert state["song"] == 3
+
+
+@pytest.mark.subprocess
 def test_a_state_of_another_bundle_is_set_aside(tmp_path: Path) -> None:
     """Guards against: numbers of one network that are fed to another, or a place in the music that is lost."""
     with resuming(tmp_path) as daemon:

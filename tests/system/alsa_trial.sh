@@ -70,8 +70,8 @@ hanging() { # the pitches that were struck and not released
 released() { soon none_hanging; }
 none_hanging() { [ -z "$(hanging)" ]; }
 written() { # the pitches of the bars in its log, as numbers
-  grep ' bar ' "$WORK/log" | grep -oE '[CSAX],[0-9.]+(,[+-]?[0-9]+)? [A-G][b#]?-?[0-9]' | awk '
-    { name = $2; octave = name; sub(/^[A-G][b#]?/, "", octave)
+  sed -n 's/.* bar [0-9]* |.*| sideman \([^|]*\)|.*/\1/p' "$WORK/log" | grep -oE '[A-G][b#]?-?[0-9]+' | awk '
+    { name = $1; octave = name; sub(/^[A-G][b#]?/, "", octave)
       pitch = index("C D EF G A B", substr(name, 1, 1)) - 1 + 12 * (octave + 1)
       if (name ~ /b/) pitch--; if (name ~ /#/) pitch++
       print pitch }'

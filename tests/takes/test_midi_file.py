@@ -21,6 +21,7 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.events import (
     Advanced,
     BarStarted,
+    ChangeSettings,
     ClockStart,
     ClockTick,
     Command,
@@ -32,15 +33,18 @@ from sideman.core.events import (
     NoteOn,
     PitchBend,
     PortChanged,
+    QueueSong,
     Report,
     SetChart,
     SetPortPeriod,
 )
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.core.timing.pll import FASTEST_BPM
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import TakeHeader
+from sideman.takes.lines import RecordedReport, decode_report, encode_report
 from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidiFile
+from sideman.takes.score import TakeScore
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
 from sideman_models.music.harmony import parse_chord
 from support.clocks import steady
@@ -151,6 +155,41 @@ def test_a_chart_that_takes_over_brings_its_key() -> None:
     for track in tracks_of(header, reports):
         ticks = [tick for tick, message in timed(track) if message.type == "key_signature"]
         assert ticks == [round(line * TICKS_PER_BEAT)]
+
+
+def test_the_next_song_of_a_set_brings_its_key_and_tempo() -> None:
+    """Guards against: a take of a set whose MIDI file and score keep the key of the first song, or miss a tempo."""
+    first, second = (parse_changes(text, COMMON_TIME, "x") for text in ("key: C\n| C | F |", "key: F\n| Dm7 | Gm7 |"))
+    third = parse_changes("| A7 | D7 |", COMMON_TIME, "x")
+    keys: dict[str, Any] = {"chart__set": ["one, 1 chorus", "two, 1 chorus"], "play__comp": ["bass", "drums"]}
+    made = replace(performance(chart__song=1, play__rate="beat", **keys), chart=first)
+    arrivals: list[tuple[float, MidiEvent | Command]] = [
+        (0.05, QueueSong(2, second, 60.0)), (8.0, SetChart(third)), (9.5, ChangeSettings((("tempo.bpm", 90.0),)))
+    ]  # fmt: skip
+    header, made_reports, _ = perform_with_reports(made, arrivals, 20.0)
+    reports = [decode_report(encode_report(each)) for each in made_reports if isinstance(each, RecordedReport)]
+    conductor, *others = tracks_of(header, reports)
+    bars = [each for each in reports if isinstance(each, BarStarted)]
+    lines = [next(bar.beat for bar in bars if bar.changes[0][1].text == name) for name in ("Dm7", "A7")]
+    assert [bar.key for bar in bars if bar.key is not None] == ["F", ""]
+    ticks = [0, *(round(line * TICKS_PER_BEAT) for line in lines)]
+    for track in (conductor, *others):
+        changes = [(tick, message.key) for tick, message in timed(track) if message.type == "key_signature"]
+        assert changes == list(zip(ticks, ["C", "F", "C"], strict=True))
+    tempos = [(tick, mido.tempo2bpm(each.tempo)) for tick, each in timed(conductor) if each.type == "set_tempo"]
+    assert [(tick, round(bpm)) for tick, bpm in tempos[:2]] == [(0, 120), (ticks[1], 60)]
+    assert round(tempos[2][1]) == 90
+    maker = TakeScore(header)
+    for report in reports:
+        maker.add_report(report)
+    score = maker.score()
+    assert (score.info.key, score.bpm) == ("C", 120.0)
+    assert [(each.bar, each.key) for each in score.changes if each.key is not None] == [(2, "F"), (3, "")]
+    assert [round(each.bpm) for each in score.changes if each.bpm] == [60, 90]
+    assert score.swing > 0.5
+    assert [part.name for part in score.parts] == ["sideman", "comp", "drums"]
+    struck = [each.event for each in reports if isinstance(each, EventSent) and isinstance(each.event, NoteOn)]
+    assert len(score.parts[-1].notes) == sum(each.channel == made.settings.midi.drums for each in struck)
 
 
 def test_chords_are_lyrics_of_the_played_track_and_nothing_else_is() -> None:

@@ -95,10 +95,11 @@ class StateKeeper:
         self._configured = configured
         self._fails = False
 
-    def keep(self, remembered: Remembered, preset: str | None = None, *, sync: bool = False) -> None:
+    def keep(self, remembered: Remembered, preset: str | None = None, song: int = 0, *, sync: bool = False) -> None:
         """Write what the player has left, if `play.resume` is on, and the `preset` that was applied last.
 
-        `sync`: wait until the disk has it.
+        `song` is the number of the last song of the set: after a chart in between, the one after it follows. `sync`:
+        wait until the disk has it.
         """
         if not remembered.settings.play.resume:
             return
@@ -106,6 +107,7 @@ class StateKeeper:
             "version": STATE_VERSION,
             **state_of(remembered.memory, self._performance),
             "preset": preset,
+            "song": song,
             "settings": changed_settings(self._configured, remembered.settings),
         }
         try:

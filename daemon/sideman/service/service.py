@@ -30,7 +30,8 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
 from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod, encode
 from sideman.core.ledger import release_channel
@@ -44,6 +45,7 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.drivers import no_system_message
 from sideman.midi.output_port import OutputPort
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
@@ -86,14 +88,24 @@ _log = logging.getLogger(__name__)
 class Service:
     """One run of the daemon: `chart` played with `settings`, which were read from `sources`.
 
-    The music goes to the MIDI output, and to `sound` as well if there is one.
+    The music goes to the MIDI output, and to `sound` as well if there is one. With `has_page` a page sounds without
+    MIDI, and its first line says that there is none.
     """
 
-    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        chart: Chart,
+        sources: SettingsSources,
+        sound: LiveSynth | None,
+        *,
+        has_page: bool = False,
+    ) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
         self._sound = sound
+        self._has_page = has_page
         self._inbox = Inbox()
         self._wakeup = Wakeup()
         self._inbox.is_behind = lambda: len(self._wakeup.reports) > MAX_REPORTS
@@ -112,6 +124,7 @@ class Service:
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._last_preset: str | None = None  # that was applied before the restart
+        self._last_song = 0  # of the set, before a chart in between
         self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
@@ -151,7 +164,7 @@ class Service:
                     self._play(player, ports, hub, keeper)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
+                    keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -168,8 +181,13 @@ class Service:
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         ports = MidiPorts(request_of(self._settings), self._inbox.put)
-        for reason in ports.open():
-            _log.warning("%s", reason)
+        reasons = ports.open()
+        no_system = no_system_message()
+        if any(reason.endswith(no_system) for reason in reasons):  # one line, however many ports were asked for
+            _log.log(logging.INFO if self._has_page else logging.WARNING, "%s", no_system)
+        for reason in reasons:
+            if not reason.endswith(no_system):
+                _log.warning("%s", reason)
         self._update_port_period(ports)
         try:
             yield ports
@@ -226,6 +244,8 @@ class Service:
             return performance, None
         preset = state.get("preset")
         self._last_preset = preset if isinstance(preset, str) else None
+        song, songs = state.get("song"), resumed.settings.chart.set
+        self._last_song = song if isinstance(song, int) and 0 <= song <= len(songs) else 0
         place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
         _log.info("%s: going on: %s", path, place)
         return resumed, engine.memory()
@@ -274,7 +294,9 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        settings_api = SettingsApi(
+            inbox.put, player.snapshot.settings, performance.chart, self._sources, last_song=self._last_song
+        )
         api = ControlApi(
             inbox.put,
             inbox.now,
@@ -323,7 +345,7 @@ class Service:
             self._sound,
             lambda: self._inbox.overload,
             self._port_changed,
-            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
             self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)

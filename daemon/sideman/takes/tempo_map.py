@@ -17,6 +17,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from sideman.takes.journal import TakeHeader
+
 MIN_BEAT_S, MAX_BEAT_S = 0.06, 6.0
 """The length of a beat at 1000 and at 10 bpm; anything else is a jump and no tempo."""
 _SHORTEST_BEAT_S = 0.12  # music that is faster than 500 bpm has jumped; no clock or setting is as fast
@@ -53,7 +55,7 @@ class TempoMap(Protocol):
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """The music was at `beat` at `second`; with `by_command` the tempo may change there."""
 
-    def cross_bar_line(self, beat: float) -> None:
+    def start_bar(self, beat: float) -> None:
         """A bar begins on `beat`: practice and the songs of a set change the tempo there, without a command."""
 
 
@@ -90,7 +92,7 @@ class ExactTempo:
     def _begin(self, second: float) -> None:
         self._settled_s, self._music = second, _Music(second, self.settled)
 
-    def cross_bar_line(self, beat: float) -> None:
+    def start_bar(self, beat: float) -> None:
         """See `TempoMap`. Up to there the tempo is the last one, so the next one is measured from there."""
         if self._music is not None and beat > self.settled:
             self._settled_s += (beat - self.settled) * self._beat_s
@@ -197,7 +199,7 @@ class FittedTempo:
             return self._window[0][0] if self._window else self.marks[-1].beat
         return self._run_beat
 
-    def cross_bar_line(self, beat: float) -> None:
+    def start_bar(self, beat: float) -> None:
         """See `TempoMap`. A clock takes no notice of bar lines."""
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:  # noqa: ARG002 - a clock may change at any time
@@ -336,3 +338,11 @@ def _meeting(first: _Line, second: _Line, near: float) -> float:
 def microseconds(beat_s: float) -> int:
     """The length of a beat as a MIDI file has it, within the limits of a tempo."""
     return round(min(max(beat_s, MIN_BEAT_S), MAX_BEAT_S) * 1e6)
+
+
+def take_tempo(header: TakeHeader) -> TempoMap:
+    """The tempo map of a take that begins with this header."""
+    beat_us, settings = microseconds(60 / header.settings.tempo.bpm), header.settings
+    if settings.tempo.source == "internal":
+        return ExactTempo(beat_us, header.first_beat, header.second if header.whole else None)
+    return FittedTempo(beat_us, header.first_beat)
