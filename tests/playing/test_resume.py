@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from sideman.core.actions import NextSong, PlayVariation, Start
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import (
     BarStarted,
     ChangeSettings,
