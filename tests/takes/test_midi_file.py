@@ -283,8 +283,10 @@ def test_a_tempo_that_changes_with_the_round_changes_on_the_bar_line(
     bpm: float, step: float, rate: str, loop: str, count_in: int, oversleeps: float
 ) -> None:
     """Guards against: practice whose notes stand beside the beats in a sequencer, from the first faster round on."""
-    keys: dict[str, Any] = {"tempo__bpm": bpm, "play__rate": rate, "practice__loop": loop, "practice__tempo": step}
-    made = performance(**keys, practice__count_in=count_in, play__late_ms=1000)
+    made = performance(
+        tempo__bpm=bpm, play__rate=rate, play__late_ms=1000,
+        practice__loop=loop, practice__tempo=step, practice__count_in=count_in,
+    )  # fmt: skip
     header, reports, _ = perform_with_reports(made, [], 20.0, lambda: oversleeps)
     midi = TakeMidiFile(header, reports)
     song, tick, tempos = mido.MidiFile(file=io.BytesIO(midi.contents())), 0, list[tuple[float, float]]()
