@@ -94,36 +94,28 @@ def _memory(ours: float | None, bare: float | None, where: str = "") -> Figure:
     return Figure(what, "MB", ours, None, {_BARE: bare}, Budget(f"at most {MEMORY_MB} MB", MEMORY_MB, ours))
 
 
-def _cpu(percent: float | None) -> Figure:
-    what = "processor, 120 bpm, one value a beat"
-    if percent is None:
+def _cpu(percent: float | None, bare: float | None = 0.0, where: str = "") -> Figure:
+    what = f"processor, 120 bpm, one value a beat{where}"
+    if percent is None or bare is None:
         return Figure(what, "%", None, note="this system has no /proc")
-    return Figure(what, "%", percent, budget=Budget(f"at most {CPU_PERCENT} % of a core", CPU_PERCENT, percent))
+    beyond, beside = (" beyond that", {_BARE_PORTS: bare}) if bare else ("", {})
+    budget = Budget(f"at most {CPU_PERCENT} % of a core{beyond}", CPU_PERCENT, percent - bare)
+    return Figure(what, "%", percent, None, beside, budget)
 
 
 def _with_jack(seconds: float) -> Iterator[Figure]:
     """Memory and use of the processor at JACK. What a bare input and output use in each cycle is not ours."""
-    where, why = f", JACK at {FRAMES} frames", ""
+    where = f", JACK at {FRAMES} frames"
     if shutil.which("jackd") is None:
-        why = "jackd is not installed"
-    else:
-        with jack_server(), _started("bare ports", at_server()) as bare, _started("ours", at_server()) as ours:
-            time.sleep(1.0)
-            used = [_cpu_percent(pid, seconds) for pid in (bare.process.pid, ours.process.pid)]
-            memory = _memory(memory_mb(ours.process.pid), memory_mb(bare.process.pid), where)
-        why = memory.note
-    if why:
         yield from (
-            Figure(f"{what}{where}", unit, None, note=why) for what, unit in (("memory of", "MB"), ("processor", "%"))
+            Figure(f"{what}{where}", "", None, note="jackd is not installed") for what in ("memory of", "processor")
         )
         return
-    bare_percent, percent = (each or 0.0 for each in used)
-    yield memory
-    text = f"at most {CPU_PERCENT} % of a core beyond that"
-    budget = Budget(text, CPU_PERCENT, percent - bare_percent)
-    yield Figure(
-        f"processor, 120 bpm, one value a beat{where}", "%", percent, None, {_BARE_PORTS: bare_percent}, budget
-    )
+    with jack_server(), _started("bare ports", at_server()) as bare, _started("ours", at_server()) as ours:
+        time.sleep(1.0)
+        bare_percent, percent = (_cpu_percent(one.process.pid, seconds) for one in (bare, ours))
+        yield _memory(memory_mb(ours.process.pid), memory_mb(bare.process.pid), where)
+    yield _cpu(percent, bare_percent, where)
 
 
 def _cpu_percent(pid: int, seconds: float) -> float | None:

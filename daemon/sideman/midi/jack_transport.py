@@ -94,9 +94,9 @@ def _is_bar_one_beat(read: PositionStruct) -> bool:
         return False
     if read.bar > 1:
         return bool(read.bar_start_tick == (read.bar - 1) * read.ticks_per_beat)
-    beats = read.frame / max(1, read.frame_rate) * read.beats_per_minute / 60
-    said = read.tick / read.ticks_per_beat
-    return abs(beats - said) > _CLEAR_BEATS > abs(beats - said * read.beats_per_bar)
+    beats = float(read.frame / max(1, read.frame_rate) * read.beats_per_minute / 60)
+    said = float(read.tick / read.ticks_per_beat)
+    return abs(beats - said) > _CLEAR_BEATS > abs(beats - said * float(read.beats_per_bar))
 
 
 def find_libjack() -> ctypes.CDLL:

@@ -85,6 +85,7 @@ class ExactTempo:
         self.settled = beat
         self._settled_s = 0.0
         self._beat_s = beat_us / 1e6  # as measured last; a mark is rounded
+        self._is_sure = True  # the tempo since `settled` is still `_beat_s`
         self._music: _Music | None = None
         if second is not None:
             self._begin(second)
@@ -94,9 +95,10 @@ class ExactTempo:
 
     def start_bar(self, beat: float) -> None:
         """See `TempoMap`. Up to there the tempo is the last one, so the next one is measured from there."""
-        if self._music is not None and beat > self.settled:
+        if self._music is not None and self._is_sure and beat > self.settled:
             self._settled_s += (beat - self.settled) * self._beat_s
             self.settled = beat
+        self._is_sure = False
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """See `TempoMap`. The tempo is measured after each beat, or at once where a command may change it."""
@@ -110,11 +112,17 @@ class ExactTempo:
             self.settled, self._settled_s = beat, second
             return
         beats, seconds = beat - self.settled, second - self._settled_s
-        if beats < (_SHORTEST_BEATS if by_command else 1.0):
-            return
+        if beats >= _SHORTEST_BEATS:
+            self._is_sure |= abs(1e6 * (seconds / beats - self._beat_s)) < _TOLERANCE_US
+            if by_command or beats >= 1.0:
+                self._measure(second, beat)
+        self._is_sure &= not by_command
+
+    def _measure(self, second: float, beat: float) -> None:
+        beats, seconds = beat - self.settled, second - self._settled_s
         if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:  # anything else is a jump
-            self._beat_s = seconds / beats
-            if abs(1e6 * self._beat_s - beat_us) > _TOLERANCE_US:
+            self._beat_s, self._is_sure = seconds / beats, True
+            if abs(1e6 * self._beat_s - self.marks[-1].beat_us) > _TOLERANCE_US:
                 if self.settled == self.marks[0].beat:
                     self.marks.clear()
                 self.marks.append(TempoMark(self.settled, microseconds(self._beat_s)))
