@@ -109,6 +109,8 @@ class ExactTempo:
             self._settled_s += (self._bar - self.settled) * beat_us / 1e6
             self.settled = self._bar
         beats, seconds = beat - self.settled, second - self._settled_s
+        if by_command:
+            self._is_measured = False
         if beats < (1e-6 if by_command else 1.0):
             return
         self._is_measured = not by_command
