@@ -64,6 +64,15 @@ def test_the_list_names_every_network(own: Path, capsys: pytest.CaptureFixture[s
     assert "do not match" in printed["torn"]["wrong"]
 
 
+def test_the_list_shows_the_networks_where_one_stands(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a network made with `--out mine` that cannot be found again without its path."""
+    save_bundle(modern_bundle(), Path("fresh"))
+    run("list")
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["./fresh"][1] == "modern"
+    assert Path(rows["./fresh"][-1]).resolve() == Path("fresh").resolve()
+
+
 def test_without_any_network_the_list_says_so(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

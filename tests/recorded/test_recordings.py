@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.events import BarPlayed, BarStarted, EventSent, NoteHeard, Report
@@ -60,7 +61,9 @@ def test_a_recorded_take_plays_the_same_events(name: str, tmp_path: Path) -> Non
 
 
 def _of_kinds(reports: list[Report]) -> list[Report]:
-    return [report for report in reports if isinstance(report, KINDS)]
+    """Those reports, without the key of a bar, which the takes of that version do not say."""
+    of_kinds = [report for report in reports if isinstance(report, KINDS)]
+    return [replace(report, key=None) if isinstance(report, BarStarted) else report for report in of_kinds]
 
 
 @pytest.mark.slow

@@ -296,7 +296,11 @@ def test_training_starts_from_another_network(
     (tmp_path / "terms").write_text("Mine.\nAsk me.\n")
     first = [str(tmp_path / "first.txt"), "--out", str(tmp_path / "first"), "--units", "4", "--epochs", "1"]
     assert command.run(train_arguments(*first, "--validation", "0", "--licence", "CC0")) == 0
-    output = capsys.readouterr().out
+    output, warned = capsys.readouterr()
+    assert "too little music: 120 notes and 3 different values" in warned
+    assert "--from default" in warned
+    assert "is replaced" not in warned
+    assert output.splitlines()[-1] == f"play it: sideman run --sound --set model.bundle={tmp_path / 'first'}"
     assert "none kept back, as was asked" in output
     assert "unseen" not in output
     base = load_bundle(str(tmp_path / "first"))
@@ -305,7 +309,8 @@ def test_training_starts_from_another_network(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     more = [str(tmp_path / "more.txt"), "--out", str(tmp_path / "more"), "--from", str(tmp_path / "first")]
     assert command.run(train_arguments(*more, "--epochs", "1", "--licence", str(tmp_path / "terms"))) == 0
-    output = capsys.readouterr().out
+    output, warned = capsys.readouterr()
+    assert "too little music" not in warned  # it builds on another network
     assert "no pictures: matplotlib is not installed" in output
     assert "was trained on it" not in output
     bundle = load_bundle(str(tmp_path / "more"))
@@ -327,6 +332,8 @@ def test_training_starts_from_another_network(
     assert again == [
         "first.txt: first was trained on it with other held-out titles: the titles held out now may not be unseen"
     ]
+    assert command.run(train_arguments(*more, "--epochs", "1")) == 0
+    assert f"{tmp_path / 'more'}: the network here is replaced when the training ends" in capsys.readouterr().err
     with pytest.raises(UsageError, match="first has 4 units"):
         command.run(train_arguments(*more, "--units", "5"))
 

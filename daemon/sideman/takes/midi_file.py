@@ -183,18 +183,22 @@ class TakeMidiFile:
         self._next_key = self._next_key if key is None else key
         if self._next_key != self._key:
             self._key = self._next_key
-            event = _key_event(ChartInfo(key=self._key)) or _meta_event(_KEY, bytes(2))
-            self._key_change = tick, event
-            self._pending.append(self._key_change)
-            self._lyrics.append(self._key_change)
-            for track in self._heard_track, *self._band_tracks.values():
-                track.add(tick, event)
+            self._change_key(tick, _key_event(ChartInfo(key=self._key)) or (b"" if key is None else _NO_KEY))
         self._end_tick = max(self._end_tick, tick)
         for at, chord in changes:
             if chord.text != self._chord:
                 self._chord = chord.text
                 self._pending.append((self._tick(beat + at), _meta_event(_MARKER, chord.text)))
                 self._lyrics.append((self._tick(beat + at), _meta_event(_LYRIC, chord.text)))
+
+    def _change_key(self, tick: int, event: bytes) -> None:
+        """Write a key signature into every track."""
+        if event:
+            self._key_change = tick, event
+            self._pending.append(self._key_change)
+            self._lyrics.append(self._key_change)
+            for track in self._heard_track, *self._band_tracks.values():
+                track.add(tick, event)
 
     def _add_meter(self, tick: int, meter: Meter) -> None:
         """Write the meter of a bar if it is new, or if counting bars from the last one misses `tick`."""
@@ -248,6 +252,10 @@ def _header_texts(header: TakeHeader) -> list[bytes]:
     texts += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
     texts += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
     return [_information(text) for text in texts]
+
+
+_NO_KEY = _meta_event(_KEY, bytes(2))
+"""The key signature of a chart that does not say its key, after one that does."""
 
 
 def _information(text: str) -> bytes:
