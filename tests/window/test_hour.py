@@ -53,8 +53,9 @@ async ([minutes, rolling]) => {
         playing.release(60 + beat % 12);
     }
     const { notes, heard, late, log } = store.state;
-    const kept = { heard: heard.length, late: late.length, log: log.length, margins: sound.schedule.margins.length };
-    return { ...kept, notes: notes.size, planned: sound.schedule.notes.size, clicks: sound.clicks.clicks.size,
+    const kept = { heard: heard.length, late: late.learned.length, log: log.length, notes: notes.size };
+    const { notes: planned, margins } = sound.schedule;
+    return { ...kept, margins: margins.length, planned: planned.size, clicks: sound.clicks.clicks.size,
         answers: playing.answers.length, held: playing.held.size };
 }
 """

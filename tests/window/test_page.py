@@ -397,6 +397,24 @@ def test_a_take_that_is_deleted_while_it_plays_plays_on(
     assert page.locator(".takes li").count() == 0
 
 
+def test_how_late_notes_leave_is_shown_apart_from_how_late_the_page_learns_of_them(
+    served: tuple[str, ScriptedDaemon], open_page: OpenPage
+) -> None:
+    """Guards against: a player who looks for a fault of the MIDI port because the browser was slow."""
+    address, daemon = served
+    page = connected(open_page(address))
+    now = time.monotonic() - 10
+    for number, late_ms in enumerate((0.2, 0.3, 3.0)):  # sent then, and told ten seconds later
+        note = {**coming(number, second=now, voice="bass"), "event": "played", "sent": now + late_ms / 1000}
+        daemon.send(note)
+    daemon.send({**coming(9, second=now, voice="bass"), "event": "played"})  # an older daemon does not say it
+    page.click("#panel-ports summary")
+    rows = page.locator("#panel-ports h3", has_text="How late notes leave").locator("xpath=following-sibling::ul[1]/li")
+    learned = page.locator("#panel-ports h3", has_text="this page learns").locator("xpath=following-sibling::ul[1]/li")
+    wait_until(page, lambda: [int(row.split()[-1]) for row in rows.all_inner_texts()] == [2, 0, 0, 1, 0, 0, 0])
+    wait_until(page, lambda: [int(row.split()[-1]) for row in learned.all_inner_texts()] == [0] * 7 + [4])
+
+
 def test_two_pages_see_the_same(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
     """Guards against: a phone on the stand that does not follow the laptop."""
     address, daemon = served

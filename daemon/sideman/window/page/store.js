@@ -22,7 +22,7 @@ function emptyState() {
     heard: [], // the player's; `end` is null while a key is held
     choices: null,
     ports: { text: "", ports: [] },
-    late: [], // milliseconds from the strike of a note to its message, of the last notes
+    late: { sent: [], learned: [] }, // of the last notes: by how many ms they left late, and how late we learned of them
     log: [],
   };
 }
@@ -131,8 +131,10 @@ const REDUCERS = {
     for (const number of event.notes) if (state.notes.get(number)?.planned) state.notes.delete(number);
   },
   played(state, event, clock) {
-    state.late.push((clock.now() - event.second) * 1000);
-    if (state.late.length > LATE_NOTES) state.late.shift();
+    const { sent, learned } = state.late;
+    if (typeof event.sent === "number") sent.push((event.sent - event.second) * 1000); // older daemons do not say it
+    learned.push((clock.now() - (event.sent ?? event.second)) * 1000);
+    for (const late of [sent, learned]) if (late.length > LATE_NOTES) late.shift();
     put(state.notes, event, false);
   },
   released(state, event, clock) {
