@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.control.codec import decode_message, encode_line
-from sideman.control.protocol import EVENTS_2
+from sideman.control.events import EVENTS_2
 from sideman.core.events import NoteOff, NoteOn
 from sideman_models.music.motifs import MotifMemory
 from support.fakes import motif_bundle

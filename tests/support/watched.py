@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, SettingsApi
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.control.readings import read_here
+from sideman.control.settings_api import SettingsApi
 from sideman.control.socket_file import UnixListener
 from sideman.core.events import Report
 from sideman.playing.overload import Arrival

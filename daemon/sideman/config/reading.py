@@ -42,7 +42,8 @@ from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, w
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.files import open_file
 from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
-from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
+from sideman_models.music.harmony import Chord
+from sideman_models.music.qualities import QUALITIES, RARE_QUALITIES
 from sideman_models.text import printable
 
 MAX_ANSWER_BYTES = 1 << 22

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from sideman.control.api import ControlApi
+from sideman.control.events import Event
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.protocol import Event
 from sideman.control.readings import Readings
 from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
