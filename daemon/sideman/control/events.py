@@ -20,6 +20,7 @@ from sideman.control.protocol import (
     NoteNumber,
     Pitch,
     PortInfo,
+    Second,
     SettingValues,
     StateWord,
     Status,
@@ -232,7 +233,12 @@ class ComingEvent2(_NoteEvent, frozen=True, tag="coming"):
 
 
 class PlayedEvent(_NoteEvent, frozen=True, tag="played"):
-    """A note has been struck, for `second`. It has a new number if it did not come before."""
+    """A note has been struck, for `second`. It has a new number if it did not come before.
+
+    `sent` is the second at which it had been passed to its port: `sent` less `second` is how late the daemon was.
+    """
+
+    sent: Second | None = None
 
 
 class TakenBackEvent(_Event, frozen=True, tag="taken_back"):

@@ -37,7 +37,7 @@ from sideman.control.events import (
     ValueEvent,
 )
 from sideman.core import events
-from sideman.core.events import NoteOff, NoteOn, NotePlayed, PlannedNote
+from sideman.core.events import NoteOff, NoteOn, NotePlayed, NoteSent, PlannedNote
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.tempo import Tempo
 from sideman.playing.player import WAKE_AHEAD_S
@@ -121,8 +121,8 @@ class TimedFeed:
                 yield self._line.tempo.second_at(at), ChoicesEvent(round(at, 4), shown)
             case NotePlayed(note=note):
                 self._struck[note.channel, note.pitch] = report
-            case events.EventSent(second, _, NoteOn() | NoteOff() as note):
-                yield from self._note_sent(second, note, now)
+            case events.NoteSent():
+                yield from self._note_sent(report, now)
         yield from self._with_second(made, now)
 
     def timed_events(self, made: Iterable[Event], now: float) -> Iterator[TimedEvent]:
@@ -191,16 +191,16 @@ class TimedFeed:
             yield now, TakenBackEvent(gone)
         yield from map(self._coming, changed)
 
-    def _note_sent(self, second: float, note: NoteOn | NoteOff, now: float) -> Iterator[TimedEvent]:
-        key = note.channel, note.pitch
-        if isinstance(note, NoteOff):
+    def _note_sent(self, sent: NoteSent, now: float) -> Iterator[TimedEvent]:
+        key = sent.note.channel, sent.note.pitch
+        if isinstance(sent.note, NoteOff):
             if (number := self._sounding.pop(key, None)) is not None:
-                yield second, ReleasedEvent(number)
+                yield sent.second, ReleasedEvent(number)
         elif (played := self._struck.pop(key, None)) is not None:
             yield from self._tempo_events(now)
             known = self._pending.pop((played.voice, played.beat, played.note), None)
             number = self._sounding[key] = next(self._numbers) if known is None else known.number
-            yield second, PlayedEvent(*self._fields(number, played))
+            yield sent.second, PlayedEvent(*self._fields(number, played), sent=round(sent.sent_s, 6))
 
     def _coming(self, pending: _Pending) -> TimedEvent:
         return pending.second, ComingEvent2(*self._fields(pending.number, pending.note))
