@@ -105,10 +105,12 @@ class Status(DaemonInfo, frozen=True):
 class PortInfo(Struct, frozen=True):
     """A MIDI port that was asked for, and what is connected to it.
 
-    `setting` names it in the settings; `name` is that of the open port, or what is waited for.
+    `setting` names it in the settings; `name` is that of the open port, or what is waited for; `why` says why it is not
+    open.
     """
 
     setting: str
     name: str
     open: bool
     listeners: list[str]
+    why: str = ""

@@ -19,7 +19,7 @@ from sideman.control import requests
 from sideman.control.readings import Steps
 from sideman.core import events
 from sideman.core.chart.chart import Chart, ChartError
-from sideman.core.errors import ConfigError, SidemanError, UsageError
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
 from sideman.core.practice import check_loop
 from sideman.core.settings.bindings import bindings_key_of
 from sideman.core.settings.presets import settings_difference, with_layer
@@ -108,7 +108,10 @@ class SettingsApi(Struct):
         return result
 
     def play_chart(self, name: str, *, by_name: bool = False) -> Steps:
-        """Play the chart `name`, or the song of the set that has this number or title; `by_name`: as in `set`."""
+        """Play the chart `name`, or the song of the set that has this number or title, or a part of it.
+
+        `by_name`: as in `set`.
+        """
         songs = self.settings.chart.set
         number = find_song(songs, name)
         if number is None:
@@ -117,8 +120,15 @@ class SettingsApi(Struct):
         else:
             layer = {"chart.song": WrittenValue(number, "chart")}
         wanted = with_layer(self.settings, layer, reads_chart=False)
+        try:
+            chart = yield ChartJob.of(wanted)
+        except NoSuchInput:
+            number = find_song(songs, name, by_part=True)
+            if number is None:
+                raise
+            wanted = with_values(self.settings, [("chart.song", number)])
+            chart = yield ChartJob.of(wanted)
         differing = dict(settings_difference(self.settings, wanted).values)
-        chart = yield ChartJob.of(wanted)
         values = self._apply_values(differing, chart)
         changed = {name: write_value(name, value) for name, value in values.items()}
         return requests.ChangedValues(changed, _warnings_of(chart))
