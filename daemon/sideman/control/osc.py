@@ -26,8 +26,8 @@ from typing import Any, get_args
 from msgspec.structs import fields as struct_fields
 
 from sideman.control.codec import encode_json, make_request
-from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.readings import Pending
+from sideman.control.requests import REQUESTS, Request, request_fields
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
 from sideman.control.tally import Tally
 from sideman.core.errors import SidemanError, Unavailable

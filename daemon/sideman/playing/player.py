@@ -63,7 +63,7 @@ class Player:
     the second at which something may be sent, infinite after it was sent. `remembered` is what a restart needs: it is
     left before the first beat, at the half of each bar, while the music stands after each change, and at the end unless
     that is a failure; `on_remembered` is called each time. Only while `reports_plan` (or `reports_choices`) is set by
-    any thread, changes of the plan (and the choices of the soloist) are reported.
+    any thread, changes of the plan and when each note was sent (and the choices of the soloist) are reported.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class Player:
                 message = encode(due.item)
                 self._clock.sleep(until)
                 self._output.send(message)
-                self._on_report(events.EventSent(due.second, due.beat, due.item))
+                self._report_sent(due.second, due.beat, due.item)
         for bar in bars:
             self._on_report(bar)
             self._garbage_pending = True
@@ -222,4 +222,10 @@ class Player:
     def _send(self, messages: Iterable[MidiEvent], second: float) -> None:
         for event in messages:
             self._output.send(encode(event))
-            self._on_report(events.EventSent(second, self.engine.beat_at(second), event))
+            self._report_sent(second, self.engine.beat_at(second), event)
+
+    def _report_sent(self, second: float, beat: float, event: MidiEvent) -> None:
+        sent_s = self._clock.now()
+        self._on_report(events.EventSent(second, beat, event))
+        if self.reports_plan and isinstance(event, events.NoteOn | events.NoteOff):
+            self._on_report(events.NoteSent(second, sent_s, event))

@@ -24,10 +24,11 @@ from msgspec.structs import replace
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources, load_chart
-from sideman.control.api import ControlApi, SettingsApi
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
+from sideman.control.settings_api import SettingsApi
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine

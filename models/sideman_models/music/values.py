@@ -18,7 +18,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.errors import ValueTextError
-from sideman_models.music.harmony import TONE_KINDS, Chord
+from sideman_models.music.harmony import Chord
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.smoothing import within_leap, without_repeated
 
 TICKS_PER_QUARTER = 12

@@ -27,9 +27,9 @@ from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
-from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineMemory, LineValue, MelodicLine
 from sideman_models.music.motifs import MotifMemory, motif_symbols, padded_rows, symbol_logits
+from sideman_models.music.qualities import CHORD_TONE
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch, clip_interval
 from sideman_models.network.bundle import BundleInfo
