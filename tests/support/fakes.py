@@ -181,6 +181,11 @@ class RecordingNetwork:
         self.fed_values.append(value)
         return self._real.step(value, rows, clash, state)
 
+    def advance(self, value: int | None, rows: RowIndices, state: LstmState) -> None:
+        """See `Network.advance`."""
+        self.fed_values.append(value)
+        self._real.advance(value, rows, state)
+
 
 def play_on_fake_clock(
     engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent | Command]] = (), oversleeps: float = 0.0

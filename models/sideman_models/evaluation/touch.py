@@ -75,7 +75,7 @@ def _notes_of_piece(
         if vocabulary.nearest_index(value) is None:
             continue
         index = next(indices)
-        network.step(previous, next(rows), None, state)
+        network.advance(previous, next(rows), state)
         previous, chosen = index, vocabulary.values[index]
         if note is None or chosen.kind == "R":
             continue

@@ -15,7 +15,6 @@ the bar lines. A note longer than four quarter notes is written as four.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 
@@ -105,7 +104,10 @@ class MelodicLine:
 
     def copy(self) -> MelodicLine:
         """Return an independent line in the same state."""
-        return copy.copy(self)
+        line = MelodicLine(self.changes, self.bars)
+        line.position, line.finished_pitch, line.dropped_notes = self.position, self.finished_pitch, self.dropped_notes
+        line._silent_ticks, line._pending = self._silent_ticks, self._pending
+        return line
 
     def memory(self) -> LineMemory:
         """Return the state of the line as plain data."""

@@ -75,52 +75,64 @@ class MotifMemory:
     """The latest `limit` notes and rests of a line, and how long a run before each equals the latest ones."""
 
     def __init__(self, limit: int = MEMORY_LIMIT) -> None:
-        self._table = np.zeros((5, limit), np.uint8)
-        self._symbols, self._pitches, self._heard, self._theirs, self._runs = self._table
-        self._count = 0
+        self._limit = limit
+        # What is remembered is the part from `_start` to `_end`. It moves right with each note, so that nothing has to
+        # be moved each time that the oldest one is forgotten.
+        self._table = np.zeros((5, 2 * limit), np.uint8)
+        self._start = self._end = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self._end - self._start
+
+    @property
+    def _columns(self) -> npt.NDArray[np.uint8]:
+        """By rows: symbols, pitches, heard, theirs (see `_append`), and the length of the run before each place."""
+        return self._table[:, self._start : self._end]
 
     def assign(self, other: MotifMemory) -> None:
         """Copy the content of `other`, which has the same limit, into this memory."""
-        count = self._count = other._count
-        self._table[:, :count] = other._table[:, :count]
+        remembered = other._columns
+        self._start, self._end = 0, len(other)
+        self._columns[:] = remembered
 
     def append(self, value: Value, from_pitch: int | None, *, heard: bool = False) -> None:
         """Remember a value that has sounded after the pitch `from_pitch`; `heard`: the player played it."""
         self._append(motif_symbol(value), _NO_PITCH if from_pitch is None else from_pitch, heard)
 
     def _append(self, symbol: int, pitch: int, heard: bool) -> None:
-        count, runs, limit = self._count, self._runs, len(self._runs)
+        if self._end == self._table.shape[1]:
+            self.assign(self)
+        symbols, _, _, _, runs = self._columns
         # A run goes on wherever the symbol came before.
-        continued = self._symbols[:count] == symbol
-        lengths = runs[:count] + continued
+        continued = symbols == symbol
+        lengths = runs + continued
         np.minimum(lengths, np.uint8(MAX_RUN), out=lengths)
         lengths *= continued
-        if count < limit:
-            runs[1 : count + 1], runs[0] = lengths, 0
-            self._count = count + 1
-        else:  # the oldest is forgotten; no run reaches back to it
-            self._table[:4, :-1] = self._table[:4, 1:]
-            runs[:] = lengths
-            np.minimum(self._table[3:, :MAX_RUN], _FIRST_RUNS[:limit], out=self._table[3:, :MAX_RUN])
-            count -= 1
+        self._table[4, self._start] = 0
+        self._table[4, self._start + 1 : self._end + 1] = lengths
+        self._end += 1
+        if len(self) > self._limit:  # the oldest is forgotten; no run reaches back to it
+            self._start += 1
+            first = self._columns[3:, :MAX_RUN]
+            np.minimum(first, _FIRST_RUNS[: first.shape[1]], out=first)
         theirs = 0  # how many notes and rests in a row before this one are the player's
-        if count and (self._heard[count - 1] or self._symbols[count - 1] == _REST):
-            theirs = min(MAX_RUN, int(self._theirs[count - 1]) + 1)
-        self._table[:4, count] = symbol, pitch, heard, theirs
+        if len(self) > 1:
+            last, _, last_heard, last_theirs, _ = self._table[:, self._end - 2].tolist()
+            if last_heard or last == _REST:
+                theirs = min(MAX_RUN, last_theirs + 1)
+        self._table[:4, self._end - 1] = symbol, pitch, heard, theirs
 
     def longest_runs(self, pitch: int | None) -> Runs:
         """Return the longest run that each symbol would continue now; `pitch` is the last pitch."""
-        places = (self._runs[: self._count] != 0).nonzero()[0]
+        known, pitches, _, _, runs = self._columns
+        places = runs.nonzero()[0]
         if not places.size:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)
-        symbols = self._symbols[places].astype(np.intp)
+        symbols = known[places].astype(np.intp)
         if pitch is not None:
-            symbols += SYMBOL_COUNT * (self._pitches[places] == pitch)
+            symbols += SYMBOL_COUNT * (pitches[places] == pitch)
         cells = np.zeros(2 * SYMBOL_COUNT, np.uint8)  # first for other pitches, then for the same
-        np.maximum.at(cells, symbols, self._runs[places])
+        np.maximum.at(cells, symbols, runs[places])
         longest: Runs = cells.reshape(2, SYMBOL_COUNT)
         np.maximum(longest[0], longest[1], out=longest[0])
         return longest
@@ -133,22 +145,22 @@ class MotifMemory:
         symbol = motif_symbol(value)
         if symbol == _REST or runs[0, symbol] < YOUR_RUN - 1:
             return 0
-        _, _, heard, theirs, before = self._table[:, : self._count]
+        symbols, _, heard, theirs, before = self._columns
         lengths = np.minimum(before, theirs)
         lengths *= heard
-        lengths *= self._symbols[: self._count] == symbol
+        lengths *= symbols == symbol
         longest = int(lengths.max(initial=0)) + 1
         return longest if longest >= YOUR_RUN else 0
 
     def memory(self) -> list[int]:
         """Return the content as plain data: one number for each note or rest."""
-        symbols, pitches, heard = self._table[:3, : self._count].astype(np.int64)
+        symbols, pitches, heard = self._columns[:3].astype(np.int64)
         return list(((heard * _PITCH_CODES + pitches) * _SYMBOL_CODES + symbols).tolist())
 
     def recall(self, codes: Iterable[int]) -> None:
         """Continue from what `memory` returned; only the latest `limit` are kept. Raises `ValueError`."""
-        self._count = 0
-        for code in list(codes)[-len(self._symbols) :]:
+        self._start = self._end = 0
+        for code in list(codes)[-self._limit :]:
             rest, symbol = divmod(code, _SYMBOL_CODES)
             heard, pitch = divmod(rest, _PITCH_CODES)
             if not 0 <= code < _CODE_LIMIT or symbol >= SYMBOL_COUNT or pitch > _NO_PITCH:

@@ -223,6 +223,12 @@ def clip_interval(semitones: int) -> int:
     return max(-MAX_INTERVAL, min(MAX_INTERVAL, semitones))
 
 
+@lru_cache(maxsize=1024)  # a tune returns to its chords
+def _pitches_of_kind(kinds: tuple[int, ...], root: int, kind: int, low: int, high: int) -> tuple[int, ...]:
+    """Return the pitches from `low` to `high` of a kind over the chord with these `kinds` above `root`."""
+    return tuple(pitch for pitch in range(low, high + 1) if kinds[(pitch - root) % 12] == kind)
+
+
 def choose_pitch(  # noqa: PLR0913 - a pitch depends on all of these
     value: Value,
     chord: Chord,
@@ -247,7 +253,7 @@ def choose_pitch(  # noqa: PLR0913 - a pitch depends on all of these
     raises an error.
     """
     kind = VALUE_KINDS.index(value.kind)
-    fitting: Sequence[int] = [pitch for pitch in range(low, high + 1) if chord.kind_of(pitch) == kind]
+    fitting: Sequence[int] = _pitches_of_kind(chord.quality.kinds, chord.root, kind, low, high)
     if kind == REST_KIND or not fitting:
         return None
     fitting = within_leap(without_repeated(fitting, avoid), previous_pitch, max_leap)

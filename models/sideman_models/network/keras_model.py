@@ -90,6 +90,10 @@ class TensorFlowNetwork:
         np.copyto(state.c, next_step["next_c"].numpy()[0])
         return np.asarray(next_step["logits"].numpy()[0], np.float32)
 
+    def advance(self, value: int | None, rows: RowIndices, state: LstmState) -> None:
+        """See `lstm.Network.advance`."""
+        self.step(value, rows, None, state)
+
 
 def library_versions() -> dict[str, str]:
     """Return the versions of TensorFlow, Keras and NumPy, for the facts of a trained bundle."""

@@ -113,6 +113,10 @@ class Network(Protocol):
         """
         ...
 
+    def advance(self, value: int | None, rows: RowIndices, state: LstmState) -> None:
+        """Advance `state` in place as `step` does, where the next value is known: no logits are computed."""
+        ...
+
 
 class NumpyNetwork:
     """Steps the network in NumPy. The buffers are kept, so that a step allocates no array.
@@ -148,6 +152,16 @@ class NumpyNetwork:
 
     def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """See `Network.step`."""
+        self.advance(value, rows, state)
+        # logits = a' D + d - penalty * clash
+        np.dot(state.a, self._densor, out=self._logits)
+        self._logits += self._densor_bias
+        if clash is not None and self.penalty:
+            np.subtract(self._logits, self._penalty, out=self._logits, where=clash)
+        return self._logits
+
+    def advance(self, value: int | None, rows: RowIndices, state: LstmState) -> None:
+        """See `Network.advance`."""
         z, (i, f, o, g) = self._z, self._gates
         # z = x W + a U + b
         np.dot(state.a, self._recurrent, out=z)
@@ -171,12 +185,6 @@ class NumpyNetwork:
         np.add(state.c, i, out=state.c)
         np.tanh(state.c, out=state.a)
         np.multiply(state.a, o, out=state.a)
-        # logits = a' D + d - penalty * clash
-        np.dot(state.a, self._densor, out=self._logits)
-        self._logits += self._densor_bias
-        if clash is not None and self.penalty:
-            np.subtract(self._logits, self._penalty, out=self._logits, where=clash)
-        return self._logits
 
 
 def softmax(logits: Floats) -> npt.NDArray[np.float64]:

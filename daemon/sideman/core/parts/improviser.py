@@ -212,16 +212,11 @@ class Improviser:
             drawn = line_value.drawn_index if self.bundle.classic else None
             index = self._vocabulary.nearest_index(line_value.value) if drawn is None else drawn
             if index is not None:
-                self._step(line_value.place, state, last)
+                self._network.advance(last, self._context.active_rows(line_value.place), state)
                 last = index
                 if motifs is not None:
                     motifs.append(line_value.value, line_value.place.previous_pitch, heard=line_value.heard)
         return last
-
-    def _step(self, place: Place, state: LstmState, last: int | None) -> npt.NDArray[np.float32]:
-        """Feed value `last` and the context of `place`; returns the logits of the value at `place`."""
-        clash = clash_mask_at(self._vocabulary, place) if self._network.penalty else None
-        return self._network.step(last, self._context.active_rows(place), clash, state)
 
     # -- choosing
 
@@ -234,7 +229,9 @@ class Improviser:
             motifs.assign(self._motifs)
         last = self._feed(line.finish_at(tick), self._lookahead_state, motifs, self._last_value)
         place = line.next_place()
-        logits = self._step(place, self._lookahead_state, last).astype(np.float64)
+        clash = clash_mask_at(self._vocabulary, place) if self._network.penalty else None
+        rows = self._context.active_rows(place)
+        logits = self._network.step(last, rows, clash, self._lookahead_state).astype(np.float64)
         if motifs is not None:
             self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
             if strength := self.settings.motif:
