@@ -181,9 +181,10 @@ def test_what_is_left_once_a_bar_is_enough(keys: dict[str, Any], chart: Chart, b
     player.run()
     assert len(left) >= sum(isinstance(report, BarStarted) for report in recorder.reports)
     sent = [(report.beat, report.event) for report in recorder.reports if isinstance(report, EventSent)]
-    settled = [(each.memory, then) for at, each, then in left if at >= second and each.memory.end is None]
-    for memory, then in settled[:: max(1, len(settled) // 2)]:
-        now = replace(made, settings=engine.settings, chart=then)
+    settled = [(each.memory, each.settings, then) for at, each, then in left if at >= second]
+    settled = [each for each in settled if each[0].end is None]
+    for memory, keys_then, then in settled[:: max(1, len(settled) // 2)]:
+        now = replace(made, settings=keys_then, chart=then)
         again = resumed_engine(now, json.loads(json.dumps(state_of(memory, made))), 0.0)
         place = again.timeline.start
         onsets = [(beat, event) for beat, event in from_beat(place, sent) if isinstance(event, NoteOn)]
