@@ -171,19 +171,20 @@ def test_what_is_left_once_a_bar_is_enough(keys: dict[str, Any], chart: Chart, b
     engine = made.make_engine(0.0)
     clock = FakeClock([*(Arrival(at, item) for at, item in played), Arrival(second + 8.0, None)])
     recorder = RecordingOutput(clock)
-    left: list[tuple[float, Remembered]] = []
+    left: list[tuple[float, Remembered, Chart]] = []
 
     def on_remembered() -> None:
         assert player.remembered is not None
-        left.append((clock.second, player.remembered))
+        left.append((clock.second, player.remembered, engine.chart.chart))
 
     player = Player(engine, recorder, clock, recorder.reports.append, on_remembered)
     player.run()
     assert len(left) >= sum(isinstance(report, BarStarted) for report in recorder.reports)
     sent = [(report.beat, report.event) for report in recorder.reports if isinstance(report, EventSent)]
-    settled = [remembered for at, remembered in left if at >= second and remembered.memory.end is None]
-    for memory in [remembered.memory for remembered in settled[:: max(1, len(settled) // 2)]]:
-        now = replace(made, settings=engine.settings, chart=engine.chart.chart)
+    settled = [(each.memory, each.settings, then) for at, each, then in left if at >= second]
+    settled = [each for each in settled if each[0].end is None]
+    for memory, keys_then, then in settled[:: max(1, len(settled) // 2)]:
+        now = replace(made, settings=keys_then, chart=then)
         again = resumed_engine(now, json.loads(json.dumps(state_of(memory, made))), 0.0)
         place = again.timeline.start
         onsets = [(beat, event) for beat, event in from_beat(place, sent) if isinstance(event, NoteOn)]

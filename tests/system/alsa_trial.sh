@@ -13,7 +13,7 @@
 set -u
 
 SIDEMAN=/opt/sideman/bin/sideman
-WORK=$(mktemp -d)
+WORK=$(mktemp -d -p /run) # for its control socket, too: not every file system takes one
 LONG=60 # seconds: nothing here takes as long, even in emulation, unless it never comes
 SURE=(--set play.rests=0 --set play.late_ms=1000) # a note on every beat, on the slowest machine
 failures=0 daemon='' ear='' unit_tried=''
