@@ -23,7 +23,7 @@ from support.processes import ROOT, daemon_environment
 
 CHROMIUM = os.environ.get("SIDEMAN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
-TIMEOUT_S = 30.0  # seconds: against hanging only
+TIMEOUT_S = 90.0  # seconds: against hanging only
 Result = TypeVar("Result")
 
 STATUS: dict[str, Any] = {

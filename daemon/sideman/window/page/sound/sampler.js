@@ -112,7 +112,7 @@ class Voice {
   fade(at, over) {
     at = Math.max(at, this.context.currentTime);
     if (at <= this.at) return this.#stop(0);
-    if (this.faded && this.faded.at < at && this.faded.at + this.faded.over <= at + over) return; // it ends before
+    if (this.faded && this.faded.at <= at && this.faded.at + this.faded.over <= at + over) return; // it ends before
     const gain = this.ending.gain;
     const value = this.#fading(at);
     gain.cancelScheduledValues(at);
