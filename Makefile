@@ -36,7 +36,7 @@ quick: $(VENV)/.test
 # Tests of ports, of Link and of the page in a browser listen to the time: they run one after the other, and alone.
 test: lint
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
 	$(BIN)/coverage run -m pytest -m "browser or link or ports" $(ARGS) || $(none_chosen)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report

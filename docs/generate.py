@@ -25,18 +25,9 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields as struct_fields
 
 from sideman import __version__
-from sideman.control.protocol import (
-    EVENTS,
-    EVENTS_2,
-    REQUESTS,
-    VERSIONS,
-    Answer,
-    Refusal,
-    Request,
-    Status,
-    WatchRequest,
-    request_fields,
-)
+from sideman.control.events import EVENTS, EVENTS_2
+from sideman.control.protocol import VERSIONS, Status
+from sideman.control.requests import REQUESTS, Answer, Refusal, Request, WatchRequest, request_fields
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.styles import STYLE_WORDS
 from sideman.core.events import PlayState, Voice

@@ -16,11 +16,14 @@ from hypothesis import settings
 
 from support.processes import can_unshare_network
 
+pytest_plugins = ["support.chromium"]
 _OWN_PREFIXES = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
 
-NOT_QUICK = ("browser", "link", "ports", "slow", "subprocess", "system", "tensorflow")
+ALONE = ("browser", "link", "ports")
+"""The markers of the tests that `make test` runs one after the other."""
+NOT_QUICK = (*ALONE, "slow", "subprocess", "system", "tensorflow")
 """The markers that `make quick` leaves out. Only a test with one of them may start a process or import TensorFlow."""
 _STARTS_A_PROCESS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
@@ -60,6 +63,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder for one test."""
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Of the tests that `make test` runs alone, collect only the files that have some: others import TensorFlow."""
+    if config.option.markexpr != " or ".join(ALONE) or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text("utf-8")
+    return None if any(f"pytest.mark.{name}" in text for name in ALONE) else True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,7 +21,8 @@ from sideman.charts.score_writer import PlayedNote, Score, ScoreChange, ScorePar
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter
 from sideman.core.chart.styles import STYLES, Style
 from sideman.core.chart.text import parse_changes
-from sideman_models.music.harmony import NO_CHORD, QUALITIES, RARE_QUALITIES, Quality, chord_on, parse_chord
+from sideman_models.music.harmony import NO_CHORD, chord_on, parse_chord
+from sideman_models.music.qualities import QUALITIES, RARE_QUALITIES, Quality
 from support.scores import notes_of_parts
 from support.strategies import charts
 

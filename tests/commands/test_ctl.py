@@ -20,7 +20,7 @@ import pytest
 from sideman import cli
 from sideman.control.client import ControlClient, RequestRefused
 from sideman.control.hub import Endpoints, open_endpoints
-from sideman.control.protocol import REQUESTS
+from sideman.control.requests import REQUESTS
 from sideman.control.socket_file import candidate_socket_paths, socket_file_name, socket_folder, socket_path
 from sideman.core.errors import Unavailable
 from support.control import SocketClient

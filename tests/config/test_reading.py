@@ -34,7 +34,7 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
-from sideman_models.music.harmony import RARE_QUALITIES
+from sideman_models.music.qualities import RARE_QUALITIES
 from support.ireal import playlist_link, song_text
 
 CHART = parse_changes(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.config.sources import SettingsSources
-from sideman.control.protocol import REQUESTS, LearnedEvent, PresetRequest, Request, SetRequest, request_fields
+from sideman.control.events import LearnedEvent
+from sideman.control.requests import REQUESTS, PresetRequest, Request, SetRequest, request_fields
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UnreadableInput
 from sideman.core.events import ChangeSettings, ControlChange, ModeChanged, SetChart, SetMode, SettingsChanged

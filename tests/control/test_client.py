@@ -16,7 +16,8 @@ import pytest
 
 from sideman.control.client import RequestRefused, connect
 from sideman.control.codec import decode_message, encode_json, encode_line
-from sideman.control.protocol import EVENTS, REQUESTS
+from sideman.control.events import EVENTS
+from sideman.control.requests import REQUESTS
 from sideman.core.errors import Unavailable
 from support.processes import running_daemon
 

@@ -14,9 +14,9 @@ import pytest
 from msgspec.structs import replace
 
 from sideman.control.codec import decode_message, encode_line
+from sideman.control.events import EVENTS, Event
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
-from sideman.control.protocol import EVENTS, Event
 from sideman.control.readings import read_here
 from sideman.core.chart.text import parse_changes
 from sideman.core.events import (

@@ -23,7 +23,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.protocol import REQUESTS
+from sideman.control.requests import REQUESTS
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
 from sideman.core.actions import Panic
 from sideman.core.errors import ConfigError, SidemanError, Unavailable

@@ -14,8 +14,8 @@ import pytest
 
 from sideman.config.reading import ChartJob, Job
 from sideman.control import readings
-from sideman.control.protocol import PresetRequest, Request
 from sideman.control.readings import Pending, Readings, Steps
+from sideman.control.requests import PresetRequest, Request
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import NoSuchInput, SidemanError
 from support.control import SocketClient, control_scene, served_socket

@@ -19,21 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.protocol import (
-    REQUESTS,
-    BeatEvent,
-    ChoicesEvent,
-    LogEvent,
-    ModeEvent,
-    PortsEvent,
-    PortsEvent2,
-    ReleasedEvent,
-    Request,
-    SetRequest,
-    StatusRequest,
-    TakeRequest,
-)
+from sideman.control.events import BeatEvent, ChoicesEvent, LogEvent, ModeEvent, PortsEvent, PortsEvent2, ReleasedEvent
 from sideman.control.readings import Pending
+from sideman.control.requests import REQUESTS, Request, SetRequest, StatusRequest, TakeRequest
 from sideman.control.server import (
     MAX_CLIENTS,
     MAX_LINE_BYTES,

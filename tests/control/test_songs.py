@@ -10,7 +10,7 @@ import pytest
 
 from sideman.config.sources import SettingsSources
 from sideman.control.codec import make_request
-from sideman.control.protocol import ChangedValues
+from sideman.control.requests import ChangedValues
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
 from sideman.core.events import ControlChange, ProgramChange, QueueSong, SetChart
 from support.control import ControlScene, control_scene

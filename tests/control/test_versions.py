@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.control.codec import decode_message, encode_line
-from sideman.control.protocol import EVENTS_2
+from sideman.control.events import EVENTS_2
 from sideman.core.events import NoteOff, NoteOn
 from sideman_models.music.motifs import MotifMemory
 from support.fakes import motif_bundle
@@ -90,9 +90,10 @@ def _assert_is_consistent(played: WatchedPlay, events: list[Line]) -> None:
     numbers = {event["note"] for event in events if event["event"] == "coming" and event["pitch"] is not None}
     done = {number for number, happened in _notes(events) if {"played", "taken_back"} & set(happened)}
     assert numbers <= done
-    sent = [message[1:] for _, message in played.output.sent if message[0] & 0xF0 == 0x90]
-    shown = [(event["pitch"], event["velocity"]) for event in events if event["event"] == "played"]
-    assert shown == sent[len(sent) - len(shown) :]
+    sent = [(message[1:], second) for second, message in played.output.sent if message[0] & 0xF0 == 0x90]
+    shown = [((each["pitch"], each["velocity"]), each["sent"]) for each in events if each["event"] == "played"]
+    assert [note for note, _ in shown] == [note for note, _ in sent[len(sent) - len(shown) :]]
+    assert [at for _, at in shown] == pytest.approx([at for _, at in sent[len(sent) - len(shown) :]], abs=1e-6)
     assert len(shown) >= len(sent) - 2  # what was played before the client was there
     tempo, coming = {}, {}
     for event in events:
@@ -122,6 +123,25 @@ def test_notes_sound_as_they_were_announced(tmp_path: Path) -> None:
     assert known.count(False) <= 2  # the first notes, played as the client came
     back = [event for event in events if event["event"] == "taken_back"]
     assert back == [event for event in back if event["second"] > 5.9]  # at the end alone
+
+
+def test_a_note_says_how_late_the_daemon_sent_it(tmp_path: Path) -> None:
+    """Guards against: a page that shows the delay of its own network as the lateness of the daemon, or hides it."""
+    played = watched_play(tmp_path, 4.0, [VERSION_2], late_s=0.004, **{**TUNE, "play__count_in": 0})
+    events = [line for line in played.lines[0] if line.get("event") == "played"]
+    _assert_is_consistent(played, [line for line in played.lines[0] if "event" in line])
+    late = [event["sent"] - event["second"] for event in events]
+    assert max(late) == pytest.approx(0.004, abs=1e-5)
+    assert min(late) >= 0
+
+
+def test_the_last_notes_end_for_those_who_watch(tmp_path: Path) -> None:
+    """Guards against: a page on which the last note sounds on, or is still to come, after sideman has ended."""
+    played = watched_play(tmp_path, 4.0, [{}, {"v": 2}], serves_after=False, **TUNE)
+    one, two = played.lines
+    assert all(line["v"] == 1 for line in one)
+    _assert_is_consistent(played, [line for line in two if "event" in line])
+    assert [line["event"] for line in two if line.get("event") in ("released", "taken_back")][-1] == "released"
 
 
 STEPS = st.one_of(

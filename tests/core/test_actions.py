@@ -8,7 +8,7 @@ import argparse
 import pytest
 
 from sideman.commands import ctl
-from sideman.control.protocol import REQUESTS, request_fields, request_summary
+from sideman.control.requests import REQUESTS, request_fields, request_summary
 from sideman.core.actions import ACTIONS, Action, action_list
 from sideman.core.settings.bindings import read_learn_target
 from sideman.core.targets import ActionTarget

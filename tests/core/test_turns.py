@@ -37,7 +37,7 @@ from sideman.core.settings.live import LiveSettings
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.turns import MODE_NAMES, MODES, ModeName, TurnPlan
-from sideman_models.music.harmony import CHORD_TONE
+from sideman_models.music.qualities import CHORD_TONE
 from support.clocks import steady
 from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
 from support.fakes import play_on_fake_clock as play_live

@@ -28,7 +28,7 @@ from sideman_models.course.generate import (
     predict_and_sample,
 )
 from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import TONE_KINDS
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.smoothing import NO_RULES, ORIGINAL_RULES
 from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
 from sideman_models.network.bundle import save_bundle

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.events import JackPosition
-from sideman.midi.jack_transport import POLL_S, PositionFilter
+from sideman.midi.jack_transport import POLL_S, PositionFilter, PositionStruct, position_of
 
 
 def reported(readings: list[JackPosition], begin: float = 0.0) -> list[JackPosition]:
@@ -43,3 +44,26 @@ def test_a_jump_of_the_frames_counts_at_once() -> None:
     readings = [at(0.0), at(POLL_S), at(30.0), at(30.0 + POLL_S)]
     counts = [positions.is_new(position, number * POLL_S) for number, position in enumerate(readings)]
     assert counts == [True, False, True, False]
+
+
+def said(beats: float, bpm: float, beats_per_bar: int, *, bar_is_one_beat: bool) -> PositionStruct:
+    """What a timebase master says at this beat from the top, in the ticks of Hydrogen."""
+    frame, of_bar = round(beats * 60 / bpm * 48000), int(beats // beats_per_bar)
+    ticks = int((beats - of_bar * beats_per_bar) * 48)
+    ticks_per_beat = 48 * beats_per_bar if bar_is_one_beat else 48
+    beat, tick = divmod(ticks, ticks_per_beat)
+    return PositionStruct(
+        frame=frame, frame_rate=48000, valid=0x10, bar=of_bar + 1, beat=beat + 1, tick=tick, beat_type=4.0,
+        bar_start_tick=of_bar * 48 * beats_per_bar, beats_per_bar=beats_per_bar, ticks_per_beat=ticks_per_beat,
+        beats_per_minute=bpm,
+    )  # fmt: skip
+
+
+@given(st.floats(0, 400), st.floats(30, 300), st.integers(2, 7), st.booleans())
+def test_a_master_that_takes_a_bar_for_a_beat_is_understood(
+    beats: float, bpm: float, beats_per_bar: int, bar_is_one_beat: bool
+) -> None:
+    """Guards against: Hydrogen as timebase master, with which the solo goes on at a quarter of the tempo."""
+    place = position_of(1, said(beats, bpm, beats_per_bar, bar_is_one_beat=bar_is_one_beat))
+    assert place.beat == pytest.approx(beats, abs=0.06)
+    assert place.bpm == pytest.approx(bpm)

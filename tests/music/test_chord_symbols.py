@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.errors import ChordError
-from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord, chord_on, nearest_chord, parse_chord
+from sideman_models.music.harmony import Chord, chord_on, nearest_chord, parse_chord
+from sideman_models.music.qualities import QUALITIES, RARE_QUALITIES
 
 STATED = {
     # -- triads and sixth chords

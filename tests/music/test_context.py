@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.music.context import FEATURES, ContextFeatures, EvenBars, Place, clash_mask_at, place_at
-from sideman_models.music.harmony import NO_CHORD, TONE_KINDS, parse_chord
+from sideman_models.music.harmony import NO_CHORD, parse_chord
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import Value, Vocabulary
 from support.strategies import beat_changes, chords, modern_values

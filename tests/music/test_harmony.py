@@ -11,18 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.errors import ChordError
-from sideman_models.music.harmony import (
-    CHORD_FAMILIES,
-    NO_CHORD,
-    QUALITIES,
-    QUALITY_TABLE,
-    TONE_KINDS,
-    Chord,
-    Quality,
-    parse_chord,
-    parse_pitch,
-    pitch_name,
-)
+from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord, parse_pitch, pitch_name
+from sideman_models.music.qualities import CHORD_FAMILIES, QUALITIES, QUALITY_TABLE, TONE_KINDS, Quality
 from support.data_files import data_file
 from support.strategies import chords
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.music.context import EvenBars
-from sideman_models.music.harmony import TONE_KINDS, parse_chord
+from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote, LineValue, MelodicLine, notes_to_values
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import DURATION_GRID, clip_interval
 from support.strategies import beat_changes, lines

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 
 from ports.conftest import LONG, Dump, Others, until
 from support.fakes import hanging_notes
-from support.processes import DaemonProcess, daemon_environment, run_sideman, running_daemon
+from support.processes import DaemonProcess, daemon_environment, held_daemon, run_sideman, running_daemon
 
 pytestmark = pytest.mark.ports
 TIMES = 100
@@ -62,12 +62,32 @@ def _index(client: Any, port: str) -> int:
 
 @contextmanager
 def playing(folder: Path, client: str, *settings: str) -> Iterator[DaemonProcess]:
-    """A daemon with its own port names. A busy machine makes notes late, but none is left out."""
-    patient = ("play.late_ms=1000", "midi.echo_ms=1000")
-    with running_daemon(
-        folder, f"midi.client={client}", "play.density=4", "play.rests=0", *patient, *settings
-    ) as daemon:
+    """A daemon with its own port names."""
+    with running_daemon(folder, *_patient(client), *settings) as daemon:
         yield daemon
+
+
+def _patient(client: str) -> tuple[str, ...]:
+    """A busy machine makes notes late, but none is left out."""
+    return f"midi.client={client}", "play.density=4", "play.rests=0", "play.late_ms=1000", "midi.echo_ms=1000"
+
+
+@contextmanager
+def two_playing(folder: Path, *clients: str) -> Iterator[dict[str, DaemonProcess]]:
+    """Two daemons that play the same eight bars at the same time; the first has begun when the second comes to JACK."""
+    chart = ("tempo.bpm=300", "chart.changes=| F7 | Bb7 |", "chart.choruses=4")
+    with ExitStack() as stack:
+        daemons = {client: stack.enter_context(held_daemon(folder, *_patient(client), *chart)) for client in clients}
+        for daemon in daemons.values():
+            daemon.release()
+            daemon.wait_for("ready")
+        yield daemons
+
+
+def bars_of(daemon: DaemonProcess) -> list[str]:
+    """What it has played, bar by bar, to its own end."""
+    assert daemon.stop() == 0
+    return [line.partition(" bar ")[2] for line in daemon.log if " bar " in line]
 
 
 def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path) -> None:
@@ -88,9 +108,18 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(
     """Guards against: a note that sometimes hangs when the service stops."""
     monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")  # a hundred daemons: without measuring each of them again
     ends = []
-    for turn in range(TIMES):
-        dump.notes.clear()
-        with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
+    with ExitStack() as stack:
+
+        def load(turn: int) -> DaemonProcess:
+            settings = ("tempo.bpm=400", "play.gate=1", "midi.input=none")
+            return stack.enter_context(held_daemon(tmp_path, *_patient(f"stop{turn}"), *settings))
+
+        following = load(0)
+        for turn in range(TIMES):
+            daemon = following
+            following = load(turn + 1)  # while this one plays; JACK gets its clients one after the other
+            dump.notes.clear()
+            daemon.release()
             daemon.wait_for("ready")
             dump.connect(f"stop{turn}:out")
             assert dump.hears(0, silence=False), daemon.log
@@ -121,25 +150,19 @@ def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_pat
 
 def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> None:
     """Guards against: sideman does not listen on a real port."""
-    bars = []
-    for plays in (False, True):
-        with playing(
-            tmp_path, f"duet{plays}", "tempo.bpm=300", "chart.changes=| F7 | Bb7 |", "chart.choruses=4"
-        ) as daemon:
+    with two_playing(tmp_path, "apart", "duet") as daemons:
+        for name, daemon in daemons.items():
             keyboard = others.client("MidiOut", "keyboard")
-            keyboard.open_port(_index(keyboard, f"duet{plays}-in:in"), "out")
-            for pitch in range(50, 90):
+            keyboard.open_port(_index(keyboard, f"{name}-in:in"), "out")
+            for pitch in range(50, 90) if name == "duet" else [50]:
                 daemon.wait_for(" bar ")
                 keyboard.send_message([0x90, pitch, 64])
                 keyboard.send_message([0x80, pitch, 0])
-                if not plays:
-                    break
             for odd in ([0xF8], [0xFE], [0xF0, 1, 2, 3, 0xF7], [0xB0, 1, 2], [0xE0, 0, 64], [0xF2, 1, 1]):
                 keyboard.send_message(odd)
-            assert daemon.stop() == 0
-            bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
-    assert bars[0][0] == bars[1][0]
-    assert bars[0][1:] != bars[1][1:]
+        apart, duet = map(bars_of, daemons.values())
+    assert duet[0] == apart[0]
+    assert duet[1:] != apart[1:]
 
 
 def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path) -> None:
@@ -195,7 +218,7 @@ def test_a_knob_is_learned_in_the_terminal_and_kept_in_the_configuration(others:
 
 def test_held_chords_are_played_over_and_shown_in_the_players_key(others: Others, tmp_path: Path) -> None:
     """Guards against: chords that are held on a real port have no effect."""
-    keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=300", "chart.changes=| F7 |", "chart.choruses=12")
+    keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=400", "chart.changes=| F7 |", "chart.choruses=12")
     with playing(tmp_path, "led", *keys) as daemon:
         keyboard = others.client("MidiOut", "left-hand")
         keyboard.open_port(_index(keyboard, "led-in:in"), "out")
@@ -214,24 +237,16 @@ def _pass_on(keyboard: Any, message: tuple[list[int], float], _data: object) -> 
 
 def test_a_looped_cable_is_not_heard(others: Others, tmp_path: Path) -> None:
     """Guards against: sideman hears itself, and plays something else than alone."""
-    bars = []
-    for looped in (False, True):
-        with playing(
-            tmp_path, f"loop{looped}", "tempo.bpm=300", "chart.changes=| F7 | Bb7 |", "chart.choruses=4"
-        ) as daemon:
-            through: Any = None
-            if looped:
-                keyboard = others.client("MidiOut", "thru")
-                keyboard.open_port(_index(keyboard, "loopTrue-in:in"), "out")
-                through = others.client("MidiIn", "thru-in")
-                through.set_callback(partial(_pass_on, keyboard))
-                through.open_port(_index(through, "loopTrue:out"), "in")
-            assert daemon.stop() == 0
-            bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
-            if through is not None:
-                through.cancel_callback()
-    assert bars[0] == bars[1]
-    assert len(bars[0]) == 8
+    with two_playing(tmp_path, "alone", "looped") as daemons:
+        keyboard = others.client("MidiOut", "thru")
+        keyboard.open_port(_index(keyboard, "looped-in:in"), "out")
+        through: Any = others.client("MidiIn", "thru-in")
+        through.set_callback(partial(_pass_on, keyboard))
+        through.open_port(_index(through, "looped:out"), "in")
+        alone, looped = map(bars_of, daemons.values())
+        through.cancel_callback()
+    assert looped == alone
+    assert len(alone) == 8
 
 
 class Band:

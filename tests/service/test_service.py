@@ -25,6 +25,7 @@ import pytest
 
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.control.client import ControlClient
+from sideman.core.events import NoteOff, NoteSent
 from sideman.midi.ports import MidiPorts
 from sideman.playing.player import Player, Remembered
 from sideman.service import main_loop
@@ -194,7 +195,7 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
             control.request("set", key="play.density", value=1.5)
             control.request("mode", mode="trade")
         daemon.wait_for("play.mode is trade")
-        daemon.wait_for(" bar ", 4)
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 2)
         daemon.process.kill()
     with resuming(tmp_path, "play.velocity=33") as daemon:
         daemon.wait_for("ready")
@@ -388,6 +389,18 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
         wakeup._reader = reader
         wakeup.wake()
         assert select.select([wakeup], [], [], 0)[0] == [wakeup]
+
+
+def test_those_who_watch_notes_learn_of_each_at_once() -> None:
+    """Guards against: a note cut short that a page goes on sounding until something else happens, 50 ms later."""
+    sent = NoteSent(1.0, 1.0, NoteOff(60, 1))
+    with closing(Wakeup()) as wakeup:
+        wakeup.put(sent)
+        assert select.select([wakeup], [], [], 0)[0] == []
+        wakeup.has_watchers = True
+        wakeup.put(sent)
+        assert select.select([wakeup], [], [], 0)[0] == [wakeup]
+        assert list(wakeup.reports) == [sent, sent]
 
 
 @pytest.mark.subprocess

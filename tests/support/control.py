@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, SettingsApi
+from sideman.control.api import ControlApi
 from sideman.control.codec import encode_line, make_request
 from sideman.control.feed import EventFeed
-from sideman.control.protocol import Answer, DaemonInfo
+from sideman.control.protocol import DaemonInfo
+from sideman.control.requests import Answer
 from sideman.control.server import ControlServer, RequestHandler
+from sideman.control.settings_api import SettingsApi
 from sideman.control.socket_file import UnixListener
 from sideman.core.engine import Engine
 from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Report

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,14 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60.0  # seconds: against hanging only
 
 
+_HELD = """
+import os, signal, sys
+import sideman.commands.run, sideman.service.service
+os.kill(os.getpid(), signal.SIGSTOP)
+from sideman.cli import main
+sys.exit(main())
+"""
+"""What `python -m sideman` does, with a stop after the imports, which are most of a start."""
 OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
 """Runs a command in a network namespace of its own, which has only a loopback interface that is down."""
 
@@ -55,10 +65,10 @@ def run_sideman(*arguments: str, env: Mapping[str, str] | None = None) -> subpro
 
 
 class DaemonProcess:
-    """A running daemon; its log is read while it is written."""
+    """A running daemon; its log is read while it is written. One that is `held` does nothing before `release`."""
 
-    def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "sideman", "run", *arguments]
+    def __init__(self, arguments: list[str], env: Mapping[str, str], held: bool = False) -> None:
+        command = [sys.executable, *(("-c", _HELD) if held else ("-m", "sideman")), "run", *arguments]
         self.process = subprocess.Popen(command, env=daemon_environment(**env), stderr=subprocess.PIPE, text=True)
         self.log: list[str] = []
         self._grown = threading.Condition()
@@ -72,16 +82,21 @@ class DaemonProcess:
                 self.log.append(line.rstrip("\n"))
                 self._grown.notify_all()
 
+    def release(self) -> None:
+        """Let it go on, once it has loaded what it needs."""
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self.process.send_signal(signal.SIGCONT)
+
     def wait_for(self, word: str, times: int = 1) -> None:
         """Wait until `times` lines of the log contain `word`."""
         with self._grown:
             found = self._grown.wait_for(lambda: sum(word in line for line in self.log) >= times, TIMEOUT_S)
         assert found, f"{word!r} is not in the log: {self.log}"
 
-    def stop(self, signal: int | None = None) -> int:
-        """Send `signal`, if any; returns the exit status."""
-        if signal is not None:
-            self.process.send_signal(signal)
+    def stop(self, number: int | None = None) -> int:
+        """Send the signal of this number, if any; returns the exit status."""
+        if number is not None:
+            self.process.send_signal(number)
         status = self.process.wait(TIMEOUT_S)
         self._reader.join(TIMEOUT_S)
         return status
@@ -98,9 +113,17 @@ class DaemonProcess:
 @contextmanager
 def running_daemon(folder: Path, *settings: str, **env: str) -> Iterator[DaemonProcess]:
     """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs; it has no socket by default."""
-    given = [f"model.bundle={write_bundle(folder)}", "play.seed=1", "control.socket=none", *settings]
-    daemon = DaemonProcess([word for setting in given for word in ("--set", setting)], env)
-    try:
+    with contextlib.closing(DaemonProcess(_arguments(folder, settings), env)) as daemon:
         yield daemon
-    finally:
-        daemon.close()
+
+
+@contextmanager
+def held_daemon(folder: Path, *settings: str) -> Iterator[DaemonProcess]:
+    """A daemon as from `running_daemon`, which does nothing before its `release`."""
+    with contextlib.closing(DaemonProcess(_arguments(folder, settings), {}, held=True)) as daemon:
+        yield daemon
+
+
+def _arguments(folder: Path, settings: Sequence[str]) -> list[str]:
+    given = [f"model.bundle={write_bundle(folder)}", "play.seed=1", "control.socket=none", *settings]
+    return [word for setting in given for word in ("--set", setting)]

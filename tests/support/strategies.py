@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.text import parse_changes
-from sideman_models.music.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
+from sideman_models.music.harmony import NO_CHORD, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
 from sideman_models.music.line import LineNote
+from sideman_models.music.qualities import QUALITIES
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import DURATION_GRID, MAX_INTERVAL, IntervalRange, Value
 

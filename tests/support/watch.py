@@ -21,24 +21,22 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.control.codec import encode_line  # noqa: E402
-from sideman.control.protocol import (  # noqa: E402
+from sideman.control.codec import Message, encode_line  # noqa: E402
+from sideman.control.events import (  # noqa: E402
     BarEvent,
     BarValue,
     BeatEvent,
     ChangedEvent,
     ChartEvent,
-    ChartSummary,
     ComingEvent,
     Event,
     HeardEvent,
     LogEvent,
-    Message,
-    NextNote,
     PortsEvent,
     StatusEvent,
     ValueEvent,
 )
+from sideman.control.protocol import ChartSummary, NextNote  # noqa: E402
 from sideman.core.chart.chart import Chart  # noqa: E402
 from sideman.core.events import (  # noqa: E402
     BarPlayed,

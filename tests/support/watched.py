@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, SettingsApi
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.control.readings import read_here
+from sideman.control.settings_api import SettingsApi
 from sideman.control.socket_file import UnixListener
 from sideman.core.events import Report
 from sideman.playing.overload import Arrival
@@ -73,13 +74,22 @@ class WatchedPlay:
 
 
 def watched_play(
-    folder: Path, until: float, watches: Sequence[Request], script: Sequence[tuple[float, object]] = (), **keys: Any
+    folder: Path,
+    until: float,
+    watches: Sequence[Request],
+    script: Sequence[tuple[float, object]] = (),
+    *,
+    late_s: float = 0.0,
+    serves_after: bool = True,
+    **keys: Any,
 ) -> WatchedPlay:
     """Play until that second while clients watch, each with its request; `script` says what happens when.
 
-    That is a request, which the first client sends, or an event or a command, which the player receives.
+    That is a request, which the first client sends, or an event or a command, which the player receives. Each note is
+    sent `late_s` late. `serves_after` says whether the hub serves once more between the player's end and its own.
     """
-    clock, reports, todo = ServingClock(), deque[Report](), sorted(script, key=lambda step: step[0])
+    clock, reports = ServingClock(oversleeps=lambda: late_s), deque[Report]()
+    todo = sorted(script, key=lambda step: step[0])
     played = WatchedPlay(RecordingOutput(clock), [[] for _ in watches])
     engine = performance(**keys).make_engine(0.1)
 
@@ -95,7 +105,7 @@ def watched_play(
     feed = EventFeed(api, lambda: player.snapshot)
     hub = ControlHub(api, feed, reports, Endpoints(listener), show_plan=partial(_show_plan, player))
     api.read_files = read_here  # at once, on this clock
-    with closing(listener), closing(hub):
+    with closing(listener):
         clients = [SocketClient(folder / "s") for _ in watches]
         for client, request in zip(clients, watches, strict=True):
             client.send_request(do="watch", **request)
@@ -115,9 +125,12 @@ def watched_play(
         clock.serve = serve
         clock.put(None, until)
         player.run()
-        serve()
-        clock.second += 0.1
-        serve()
+        for _ in range(2 if serves_after else 0):
+            serve()
+            clock.second += 0.1
+        hub.close()
+        for client, lines in zip(clients, played.lines, strict=True):
+            lines.extend(client.lines())
     return played
 
 

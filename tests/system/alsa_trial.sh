@@ -16,13 +16,14 @@ SIDEMAN=/opt/sideman/bin/sideman
 WORK=$(mktemp -d)
 LONG=60 # seconds: nothing here takes as long, even in emulation, unless it never comes
 SURE=(--set play.rests=0 --set play.late_ms=1000) # a note on every beat, on the slowest machine
-failures=0 daemon='' ear=''
+failures=0 daemon='' ear='' unit_tried=''
 
 verdict() { # STATUS WHAT
   if [ "$1" -eq 0 ]; then echo "PASS $2"; else
     echo "FAIL $2"
     failures=$((failures + 1))
-    tail -n 8 "$WORK/log" 2>/dev/null | sed 's/^/     /'
+    { if [ -n "$unit_tried" ]; then journalctl -u sideman -n 12 --no-pager; else tail -n 8 "$WORK/log"; fi; } 2>/dev/null |
+      sed 's/^/     /'
   fi
 }
 try() { # WHAT COMMAND...
@@ -69,8 +70,8 @@ hanging() { # the pitches that were struck and not released
 released() { soon none_hanging; }
 none_hanging() { [ -z "$(hanging)" ]; }
 written() { # the pitches of the bars in its log, as numbers
-  grep ' bar ' "$WORK/log" | grep -oE '[CSAX],[0-9.]+(,[+-]?[0-9]+)? [A-G][b#]?-?[0-9]' | awk '
-    { name = $2; octave = name; sub(/^[A-G][b#]?/, "", octave)
+  sed -n 's/.* bar [0-9]* |.*| sideman \([^|]*\)|.*/\1/p' "$WORK/log" | grep -oE '[A-G][b#]?-?[0-9]+' | awk '
+    { name = $1; octave = name; sub(/^[A-G][b#]?/, "", octave)
       pitch = index("C D EF G A B", substr(name, 1, 1)) - 1 + 12 * (octave + 1)
       if (name ~ /b/) pitch--; if (name ~ /#/) pitch++
       print pitch }'
@@ -88,13 +89,12 @@ echo "     Linux $(uname -r)"
 
 # -- the unit
 if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [ ! -e /etc/sideman/config.yaml ]; then
-  : >"$WORK/log"
+  unit_tried=yes
   told() { systemctl show sideman -p StatusText --value | grep -q 'output sideman:out (ALSA), input sideman-in:in (ALSA)'; }
   unit() { systemctl start sideman && soon told; }
   heard_unit() { listen -p sideman && soon heard_more_than 4; }
   unit_stops() { systemctl stop sideman && [ "$(systemctl show sideman -p Result,ExecMainStatus --value | paste -sd' ')" = "success 0" ]; }
   try "with the restrictions of the unit, it has ports at ALSA" unit
-  systemctl status --no-pager -n 3 sideman | sed 's/^/     /' >"$WORK/log"
   try "and is heard" heard_unit
   hears_note() {
     "${SIDEMAN%/*}/python" -c 'import sys, mido
@@ -115,6 +115,7 @@ mido.MidiFile(tracks=[track]).save(sys.argv[1])' "$WORK/key.mid" && aplaymidi -p
   if unloaded; then try "the sequencer's module is loaded when the unit asks for it" unit; systemctl stop sideman
   else echo "SKIP the sequencer's module cannot be unloaded: $(grep ^snd_seq /proc/modules | cut -d' ' -f1-4 | paste -sd,)"; fi
 fi
+unit_tried=''
 [ "${ONLY:-}" != unit ] || { echo; [ $failures -eq 0 ] && echo "all passed"; exit $((failures > 0)); }
 modprobe snd-seq && modprobe snd-virmidi # as they were
 

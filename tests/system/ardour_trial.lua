@@ -29,6 +29,10 @@ function locate(beat)
   local place = Temporal.timepos_t.from_ticks(Temporal.ticks_per_beat * beat):samples()
   session:request_locate(place, false, ARDOUR.LocateTransportDisposition.RollIfAppropriate, UI)
 end
+function lead()  -- Ardour follows JACK's transport, and as its timebase master says on which beat it is
+  session:cfg():set_jack_time_master(true)
+  session:cfg():set_external_sync(true)
+end
 function finish() session:save_state("") end
 
 print("ready")

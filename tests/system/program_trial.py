@@ -223,11 +223,21 @@ def hydrogen_clock(_args: argparse.Namespace) -> str:
     return _hydrogen("midi-clock")
 
 
-def _hydrogen(source: str) -> str:
+def hydrogen_master(_args: argparse.Namespace) -> str:
+    """Hydrogen itself leads the transport, with its own count of beats; sideman follows it."""
+    return _hydrogen("jack-transport", leads=True)
+
+
+def _hydrogen(source: str, *, leads: bool = False) -> str:
     with stage(midi_inputs=2) as on:
-        (on.folder / "map").write_text("200 4/4 110\n")
-        on.start("klick", "-T", "-f", str(on.folder / "map"))
         _write_hydrogen(on.folder)
+        if leads:
+            settings = on.folder / ".hydrogen" / "hydrogen.conf"
+            text = settings.read_text().replace("<jack_timebase_enabled>false", "<jack_timebase_enabled>true")
+            settings.write_text(text.replace(">NO_JACK_TIME_MASTER<", ">USE_JACK_TIME_MASTER<"))
+        else:
+            (on.folder / "map").write_text("200 4/4 110\n")
+            on.start("klick", "-T", "-f", str(on.folder / "map"))
         on.start("hydrogen", "-n", "-d", "jack", "-s", str(on.folder / "kick.h2song"))
         return _follow(on, "hydrogen:out_L", source, [(0.0, 14.0), (16.0, 12.0)])
 
@@ -306,6 +316,7 @@ def _clicks(on: Stage, start: int, end: int, must_fit: bool) -> list[float]:
 def ardour(_args: argparse.Namespace) -> str:
     """Ardour 7 records what sideman plays to its clock: in its own bars the notes are where they should be.
 
+    It ends before the change of tempo: the clock of Ardour 7.3 keeps the session's first tempo there.
     An Ardour that loses periods stands still for them. So the notes count up to the first gap in its clock.
     """
     for _ in range(3):
@@ -316,6 +327,48 @@ def ardour(_args: argparse.Namespace) -> str:
     raise AssertionError("Ardour loses too many periods on this machine")
 
 
+def ardour_transport(_args: argparse.Namespace) -> str:
+    """Ardour 7 follows JACK's transport and is its timebase master; sideman follows it through a change of tempo."""
+    with stage() as on:
+        settings = on.folder / ".config" / "ardour7"
+        settings.mkdir(parents=True)
+        # As chosen in its window Transport Masters, which no script reaches.
+        master = '<TransportMaster type="Engine" name="JACK Transport" removeable="0"/>'
+        masters = f'<TransportMasters current="JACK Transport">{master}</TransportMasters>'
+        (settings / "config").write_text(f'<?xml version="1.0"?><Ardour><MIDIPorts/><Config/>{masters}</Ardour>')
+        _start_ardour(on)("lead()")
+        on.sideman(*BASS, "tempo.source=jack-transport")
+        on.connect("sideman:out", "midi-1")
+        figures = []
+        for second, seconds in ((0.0, 24.0), (6.0, 5.0)):
+            on.ear.locate(second)
+            time.sleep(1.0)
+            on.ear.start()
+            start, end = on.listen(seconds)
+            beats = _whole_beats(on.ear, start + on.ear.rate // 2, end)
+            check(len(beats) > 1.6 * (seconds - 2), f"Ardour says {len(beats)} beats in {seconds:g} s")
+            figures.append(_beats(on.ear, start + on.ear.rate // 2, end, beats).checked(f"from {second:g} s", 6))
+            on.ear.stop()
+            time.sleep(0.5)
+        check(not on.ear.heard(*on.listen(2.0), lambda event: event.is_onset), "it plays on after the transport's stop")
+        return "; ".join(figures)
+
+
+def _start_ardour(on: Stage) -> Callable[[str], None]:
+    """Start Ardour with the session of ardour_trial.lua; returns what gives it a command."""
+    script = str(ROOT / "tests" / "system" / "ardour_trial.lua")
+    process = on.start("ardour7-lua", script, TRIAL_SESSION=str(on.folder / "trial"))
+    log = on.folder / "ardour7-lua.log"
+    until(lambda: "ready" in log.read_text())
+
+    def say(command: str) -> None:
+        assert process.stdin is not None
+        process.stdin.write(f"{command}\n")
+        process.stdin.flush()
+
+    return say
+
+
 class TooBusyError(Exception):
     """The other program has lost periods."""
 
@@ -324,16 +377,7 @@ def _ardour() -> str:
     import mido
 
     with stage(midi_inputs=2) as on:
-        script = str(ROOT / "tests" / "system" / "ardour_trial.lua")
-        process = on.start("ardour7-lua", script, TRIAL_SESSION=str(on.folder / "trial"))
-        log = on.folder / "ardour7-lua.log"
-        until(lambda: "ready" in log.read_text())
-
-        def say(command: str) -> None:
-            assert process.stdin is not None
-            process.stdin.write(f"{command}\n")
-            process.stdin.flush()
-
+        say = _start_ardour(on)
         on.sideman(*BASS, "tempo.source=midi-clock", "tempo.position=clocks")
         misled = on.sideman(*BASS, "tempo.source=midi-clock", name="misled")
         for name in ("sideman", "misled"):
@@ -614,8 +658,10 @@ TRIALS: dict[str, tuple[Callable[[argparse.Namespace], str], tuple[str, ...]]] =
     "klick": (klick_transport, ("jackd", "klick")),
     "klick-clock": (klick_clock, ("jackd", "klick", "jack_midi_clock")),
     "hydrogen": (hydrogen_transport, ("jackd", "hydrogen")),
+    "hydrogen-master": (hydrogen_master, ("jackd", "hydrogen")),
     "hydrogen-clock": (hydrogen_clock, ("jackd", "hydrogen", "jack_midi_clock")),
     "ardour": (ardour, ("jackd", "ardour7-lua")),
+    "ardour-transport": (ardour_transport, ("jackd", "ardour7-lua")),
     "musescore": (musescore, ("jackd", "musescore3")),
     "crowd": (start_in_a_crowd, ("jackd", "jack_lsp")),
     "pipewire": (pipewire, ("pipewire", "wireplumber", "pw-jack", "dbus-run-session", "zynaddsubfx")),

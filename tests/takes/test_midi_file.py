@@ -12,6 +12,8 @@ from typing import Any
 import mido
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.core.chart.chart import ChartInfo
@@ -37,6 +39,7 @@ from sideman.core.events import (
     SetPortPeriod,
 )
 from sideman.core.settings.groups.tempo import COMMON_TIME
+from sideman.core.timing.pll import FASTEST_BPM
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import RecordedReport, decode_report, encode_report
@@ -265,3 +268,35 @@ def test_our_own_reader_reads_a_take(tmp_path: Path) -> None:
 def struck(pitch: int, length_s: float) -> list[tuple[float, NoteOn | NoteOff]]:
     """A note of the player."""
     return [(0.0, NoteOn(pitch, 80, 1)), (length_s, NoteOff(pitch, 1))]
+
+
+@settings(max_examples=20)
+@given(
+    st.floats(60, 240),
+    st.sampled_from([-7.5, 5.0, 20.0]),
+    st.sampled_from(["beat", "eighth", "phrase"]),
+    st.sampled_from(["1", "2-3"]),
+    st.integers(0, 1),
+    st.sampled_from([0.0, 0.003]),
+)
+def test_a_tempo_that_changes_with_the_round_changes_on_the_bar_line(
+    bpm: float, step: float, rate: str, loop: str, count_in: int, oversleeps: float
+) -> None:
+    """Guards against: practice whose notes stand beside the beats in a sequencer, from the first faster round on."""
+    made = performance(
+        tempo__bpm=bpm, play__rate=rate, play__late_ms=1000,
+        practice__loop=loop, practice__tempo=step, practice__count_in=count_in,
+    )  # fmt: skip
+    header, reports, _ = perform_with_reports(made, [], 20.0, lambda: oversleeps)
+    midi = TakeMidiFile(header, reports)
+    song, tick, tempos = mido.MidiFile(file=io.BytesIO(midi.contents())), 0, list[tuple[float, float]]()
+    for message in song.tracks[0]:
+        tick += message.time
+        if message.type == "set_tempo":
+            tempos.append((tick / TICKS_PER_BEAT, 6e7 / message.tempo))
+    begun = {report.beat - header.first_beat for report in reports if isinstance(report, BarStarted)}
+    assert {beat for beat, _ in tempos} <= {0.0} | begun
+    assert [tempo for _, tempo in tempos] == pytest.approx(
+        [min(bpm + step * number, FASTEST_BPM) for number in range(len(tempos))], 1e-3
+    )
+    assert song.length == pytest.approx(20.0 - header.second, abs=0.02)

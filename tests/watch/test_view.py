@@ -25,10 +25,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from sideman.control.codec import ReceivedRequest
-from sideman.control.protocol import (
+from sideman.control.codec import Message, ReceivedRequest
+from sideman.control.events import (
     EVENTS,
-    REQUESTS,
     BarEvent,
     BarValue,
     ChangedEvent,
@@ -36,15 +35,11 @@ from sideman.control.protocol import (
     DoingEvent,
     Event,
     LogEvent,
-    Message,
     ModeEvent,
-    ModeRequest,
-    Refusal,
-    Request,
-    SetRequest,
     StatusEvent,
     ValueEvent,
 )
+from sideman.control.requests import REQUESTS, ModeRequest, Refusal, Request, SetRequest
 from sideman.core.settings.schema import KEYS
 from sideman.watch import watch
 from sideman.watch.model import WatchState, read_message
@@ -360,7 +355,7 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
 _PROGRAM = """
 import os, sys
 from sideman.control.codec import encode_json, make_request
-from sideman.control.protocol import REQUESTS, request_fields
+from sideman.control.requests import REQUESTS, request_fields
 from sideman.core.errors import UsageError
 from sideman.watch import watch
 asks = os.fdopen(int(sys.argv[2]), "wb", buffering=0)

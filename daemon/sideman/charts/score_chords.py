@@ -20,17 +20,8 @@ from msgspec import Struct
 from sideman.core.chart.text import printable
 from sideman_models.errors import ChordError
 from sideman_models.music.german import from_german
-from sideman_models.music.harmony import (
-    NO_CHORD,
-    ROOT_NAMES,
-    SHARP_NAMES,
-    Chord,
-    Frame,
-    frame_of,
-    nearest_chord,
-    nearest_quality,
-    parse_chord,
-)
+from sideman_models.music.harmony import NO_CHORD, ROOT_NAMES, SHARP_NAMES, Chord, nearest_chord, parse_chord
+from sideman_models.music.qualities import Frame, frame_of, nearest_quality
 
 Doubt = Callable[[str], None]
 """Takes what is guessed about the element that is being read."""

@@ -23,7 +23,8 @@ from msgspec import Struct
 from sideman.charts.score_chords import KINDS, Key, read_harmony
 from sideman.core.chart.chart import Bar, Chart, ChartInfo
 from sideman.core.chart.form import SIGN_PATTERN
-from sideman_models.music.harmony import ROOT_NAMES, SHARP_NAMES, Chord, Quality, parse_chord
+from sideman_models.music.harmony import ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
+from sideman_models.music.qualities import Quality
 
 DIVISIONS = 24
 """The ticks of a quarter note: sixteenths, triplets, and the half-beats of every meter are whole ticks."""

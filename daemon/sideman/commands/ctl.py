@@ -24,17 +24,9 @@ from msgspec.structs import asdict
 from sideman.commands.parser import Parser
 from sideman.config.resources import CHARTS, PRESETS, resource_names
 from sideman.control.client import ControlClient, RequestRefused, connect
-from sideman.control.codec import decode_message, make_request
-from sideman.control.protocol import (
-    REQUESTS,
-    Answer,
-    LearnedEvent,
-    Message,
-    Refusal,
-    Request,
-    request_fields,
-    request_summary,
-)
+from sideman.control.codec import Message, decode_message, make_request
+from sideman.control.events import LearnedEvent
+from sideman.control.requests import REQUESTS, Answer, Refusal, Request, request_fields, request_summary
 from sideman.control.socket_file import daemon_paths
 from sideman.core.errors import Unavailable, UsageError
 from sideman_models.text import count_noun, printable

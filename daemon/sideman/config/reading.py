@@ -59,7 +59,8 @@ from sideman_models.limits import (
     READING_MEMORY_BYTES,
     READING_SECONDS,
 )
-from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
+from sideman_models.music.harmony import Chord
+from sideman_models.music.qualities import QUALITIES, RARE_QUALITIES
 from sideman_models.text import printable
 
 MAX_ANSWER_BYTES = 1 << 22

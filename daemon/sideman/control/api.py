@@ -9,62 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import asdict, replace
+from msgspec import Struct
+from msgspec.structs import asdict
 
-from sideman.config.reading import (
-    Changes,
-    ChangesJob,
-    ChartJob,
-    Exported,
-    ExportJob,
-    FolderJob,
-    Listing,
-    NamesJob,
-    Piece,
-    PieceJob,
-    read_piece,
-    written_settings,
-)
+from sideman.config.reading import Exported, ExportJob, FolderJob, Listing, NamesJob, Piece, PieceJob, read_piece
 from sideman.config.resources import CHARTS, PRESETS
-from sideman.config.sources import SettingsSources, chart_by_name, read_preset, write_binding
-from sideman.config.yaml import parse_setting
-from sideman.control import protocol
+from sideman.config.sources import read_preset, write_binding
+from sideman.control import protocol, requests
 from sideman.control.codec import make_request
-from sideman.control.protocol import REQUESTS, Request, request_fields
+from sideman.control.events import BeatEvent, LearnedEvent
 from sideman.control.readings import Pending, Steps, plain_error, read_here
+from sideman.control.requests import REQUESTS, Request, request_fields
+from sideman.control.settings_api import SettingsApi
 from sideman.core import events
 from sideman.core.actions import ACTIONS
-from sideman.core.chart.chart import Chart, ChartError
+from sideman.core.chart.chart import ChartError
 from sideman.core.chart.places import find_place, section_at
-from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UnreadableInput, UsageError
+from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
-from sideman.core.practice import check_loop
-from sideman.core.settings.bindings import bindings_key_of, read_learn_target
-from sideman.core.settings.presets import settings_difference, with_layer
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
-from sideman.core.settings.schema import (
-    BINDING_KEYS,
-    CHART_KEYS,
-    GROUPS,
-    KEYS,
-    Settings,
-    closest_key,
-    is_live,
-    tempo_of,
-    value_of,
-    with_values,
-    write_value,
-)
-from sideman.core.settings.set_list import find_song
+from sideman.core.settings.bindings import read_learn_target
+from sideman.core.settings.resolve import WrittenValue, resolve_settings
+from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with_values, write_value
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
-from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
@@ -107,39 +79,39 @@ class ControlApi(Struct, dict=True):
         self._started_s = self.now()
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
-        self.learned: protocol.LearnedEvent | None = None  # what was learned last
+        self.learned: LearnedEvent | None = None  # what was learned last
         self._writes_learned = False  # what is learned next is written into the configuration file
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
-            protocol.StatusRequest: lambda _: self.status(),
-            protocol.GetRequest: lambda request: self.settings_api.describe(request.key),
-            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value),
-            protocol.PresetRequest: lambda request: self.settings_api.apply_preset(request.name),
-            protocol.ChartRequest: lambda request: self.settings_api.play_chart(request.name),
-            protocol.ReloadRequest: lambda _: self.settings_api.reload(),
-            protocol.ModeRequest: self._change_mode,
-            protocol.MuteRequest: self._mute,
-            protocol.LearnRequest: self._learn,
-            protocol.JumpRequest: self._jump,
-            protocol.LoopRequest: self._loop,
-            protocol.KeepRequest: lambda _: protocol.KeepResult(self.keep_take()),
-            protocol.ClockRequest: lambda _: protocol.ClockResult(CLOCK_NAME, self.now()),
-            protocol.PortsRequest: lambda _: self.list_ports(),
-            protocol.TakesRequest: lambda _: self._list_takes(),
-            protocol.TakeRequest: self._read_take,
-            protocol.PresetsRequest: lambda _: _list_names(*PRESETS),
-            protocol.ChartsRequest: lambda _: _list_names(*CHARTS),
-            protocol.CardRequest: lambda _: protocol.CardResult(self.card[:_MAX_CARD_LENGTH]),
-            protocol.PlayNoteRequest: self._play_note,
+            requests.StatusRequest: lambda _: self.status(),
+            requests.GetRequest: lambda request: self.settings_api.describe(request.key),
+            requests.SetRequest: lambda request: self.settings_api.set(request.key, request.value),
+            requests.PresetRequest: lambda request: self.settings_api.apply_preset(request.name),
+            requests.ChartRequest: lambda request: self.settings_api.play_chart(request.name),
+            requests.ReloadRequest: lambda _: self.settings_api.reload(),
+            requests.ModeRequest: self._change_mode,
+            requests.MuteRequest: self._mute,
+            requests.LearnRequest: self._learn,
+            requests.JumpRequest: self._jump,
+            requests.LoopRequest: self._loop,
+            requests.KeepRequest: lambda _: requests.KeepResult(self.keep_take()),
+            requests.ClockRequest: lambda _: requests.ClockResult(CLOCK_NAME, self.now()),
+            requests.PortsRequest: lambda _: self.list_ports(),
+            requests.TakesRequest: lambda _: self._list_takes(),
+            requests.TakeRequest: self._read_take,
+            requests.PresetsRequest: lambda _: _list_names(*PRESETS),
+            requests.ChartsRequest: lambda _: _list_names(*CHARTS),
+            requests.CardRequest: lambda _: requests.CardResult(self.card[:_MAX_CARD_LENGTH]),
+            requests.PlayNoteRequest: self._play_note,
         }
         for action in ACTIONS.values():
             if action.command is not None:
                 self._handlers[REQUESTS[action.name]] = partial(lambda command, _: self.put(command), action.command)
         self._guest_handlers: dict[type[Request], Callable[[Any], object]] = {
-            protocol.GetRequest: self._get_one,
-            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value, by_name=True),
-            protocol.LearnRequest: self._learn_unwritten,
-            protocol.ChartRequest: lambda request: self.settings_api.play_chart(request.name, by_name=True),
+            requests.GetRequest: self._get_one,
+            requests.SetRequest: lambda request: self.settings_api.set(request.key, request.value, by_name=True),
+            requests.LearnRequest: self._learn_unwritten,
+            requests.ChartRequest: lambda request: self.settings_api.play_chart(request.name, by_name=True),
         }
         self.settings_api.song_changed = self.queue_next_song
         self._exported: tuple[str, str, BinaryIO] | None = None  # the last export: name, form, file
@@ -190,7 +162,7 @@ class ControlApi(Struct, dict=True):
 
     def _error_for_guest(self, request: Request, error: SidemanError) -> SidemanError:
         """Return `error` without what it quotes of a preset or the configuration; that is logged."""
-        if not isinstance(request, protocol.PresetRequest | protocol.ReloadRequest) or not isinstance(
+        if not isinstance(request, requests.PresetRequest | requests.ReloadRequest) or not isinstance(
             error, ConfigError | UnreadableInput
         ):
             return error
@@ -211,7 +183,7 @@ class ControlApi(Struct, dict=True):
         try:
             result = handler(request)
             if isinstance(result, Generator):
-                exports = isinstance(request, protocol.TakeRequest) and request.form != "mid"
+                exports = isinstance(request, requests.TakeRequest) and request.form != "mid"
                 perform = self.export_files if exports else self.read_files
                 return perform(" ".join(filter(None, [str(name), getattr(request, "key", "")])), result)
             return result
@@ -236,20 +208,20 @@ class ControlApi(Struct, dict=True):
         if isinstance(result, Pending):
             result.then(_log_refusal)
 
-    def _take_learned(self, argument: str) -> protocol.LearnedEvent:
+    def _take_learned(self, argument: str) -> LearnedEvent:
         """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""
         binding, _, target = argument.partition("=")
         if not self._writes_learned:
             _log.info("learned: %s; to keep it after a restart, write it into the configuration", argument)
-            return protocol.LearnedEvent(binding, target)
+            return LearnedEvent(binding, target)
         self._writes_learned = False
         try:
             file = write_binding(self.settings_api.sources.config, binding, read_learn_target(target))
         except SidemanError as error:
             _log.warning("learned: %s; not written: %s", argument, error)
-            return protocol.LearnedEvent(binding, target, problem=str(error))
+            return LearnedEvent(binding, target, problem=str(error))
         _log.info("learned: %s; written to %s", argument, file)
-        return protocol.LearnedEvent(binding, target, str(file))
+        return LearnedEvent(binding, target, str(file))
 
     def handle_report(self, report: events.Report) -> None:
         """Take over what the player reports as changed."""
@@ -292,13 +264,13 @@ class ControlApi(Struct, dict=True):
             practice=snapshot.practice,
         )
 
-    def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
+    def _change_mode(self, request: requests.ModeRequest) -> requests.ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode
         self._mode_before_mute, self._requested_mode = None, mode
         self.put(events.SetMode(mode, request.now))
-        return protocol.ModeResult(mode)
+        return requests.ModeResult(mode)
 
-    def _jump(self, request: protocol.JumpRequest) -> protocol.JumpResult:
+    def _jump(self, request: requests.JumpRequest) -> requests.JumpResult:
         chart = self.settings_api.chart
         try:
             bar = find_place(chart, str(request.to)).first
@@ -309,9 +281,9 @@ class ControlApi(Struct, dict=True):
             if not place.first <= bar < place.end:
                 self.settings_api.set("practice.loop", None)
         self.put(events.JumpToBar(bar))
-        return protocol.JumpResult(bar + 1)
+        return requests.JumpResult(bar + 1)
 
-    def _loop(self, request: protocol.LoopRequest) -> object:
+    def _loop(self, request: requests.LoopRequest) -> object:
         bars = request.bars
         if bars is None and self.settings.practice.loop is None:
             snapshot, chart = self.snapshot(), self.settings_api.chart
@@ -319,7 +291,7 @@ class ControlApi(Struct, dict=True):
             bars = section_at(chart, bar % len(chart.bars)).text
         return self.settings_api.set("practice.loop", None if bars == "off" else bars)
 
-    def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
+    def _mute(self, request: requests.MuteRequest) -> requests.MuteResult:
         mute = self._mode_before_mute is None if request.on is None else request.on
         if mute and self._mode_before_mute is None:
             playing = self.snapshot().mode
@@ -330,13 +302,13 @@ class ControlApi(Struct, dict=True):
         elif not mute and self._mode_before_mute is not None:
             self.put(events.SetMode(self._mode_before_mute, now=True))
             self._mode_before_mute = None
-        return protocol.MuteResult(mute)
+        return requests.MuteResult(mute)
 
     def _list_takes(self) -> Steps:
         found: Listing = yield FolderJob(self.takes_folder, ".jsonl", _TAKE_FORMS["mid"])
-        return [protocol.TakeInfo(*each) for each in found.names]
+        return [requests.TakeInfo(*each) for each in found.names]
 
-    def _read_take(self, request: protocol.TakeRequest) -> Steps:
+    def _read_take(self, request: requests.TakeRequest) -> Steps:
         suffix = _TAKE_FORMS.get(request.form)
         if suffix is None:
             raise UsageError(f"take: form: {quoted(request.form)}: allowed is {' or '.join(_TAKE_FORMS)}")
@@ -347,7 +319,7 @@ class ControlApi(Struct, dict=True):
             if request.offset == 0 or exported is None or exported[:2] != (request.name, request.form):
                 exported = yield from self._export_take(request.name, request.form)
             piece = read_piece(exported[2], request.offset)
-        return protocol.TakePiece(request.name, request.form, piece.size, request.offset, piece.data)
+        return requests.TakePiece(request.name, request.form, piece.size, request.offset, piece.data)
 
     def _export_take(self, name: str, form: str) -> Generator[ExportJob, Exported, tuple[str, str, BinaryIO]]:
         """Have a take written in another form; the file stays until the next one, without a name in a folder."""
@@ -365,7 +337,7 @@ class ControlApi(Struct, dict=True):
             self._exported[2].close()
             self._exported = None
 
-    def _play_note(self, request: protocol.PlayNoteRequest) -> None:
+    def _play_note(self, request: requests.PlayNoteRequest) -> None:
         """Let a note be heard. Like one from the player's port, it counts from the second when it was struck."""
         now, midi = self.now(), self.settings.midi
         second = now if request.second is None else request.second
@@ -377,27 +349,27 @@ class ControlApi(Struct, dict=True):
         on = events.NoteOn(request.pitch, request.velocity, channel)
         self.hear(on if request.on else events.NoteOff(request.pitch, channel), second)
 
-    def _get_one(self, request: protocol.GetRequest) -> object:
+    def _get_one(self, request: requests.GetRequest) -> object:
         if request.key is None:
             raise UsageError("get: name a setting; only the control socket gives all of them")
         return self.settings_api.describe(request.key)
 
-    def _learn_unwritten(self, request: protocol.LearnRequest) -> protocol.LearnResult:
+    def _learn_unwritten(self, request: requests.LearnRequest) -> requests.LearnResult:
         if request.write:
             raise UsageError("learn: only the control socket may write into the configuration")
         return self._learn(request)
 
-    def _learn(self, request: protocol.LearnRequest) -> protocol.LearnResult:
+    def _learn(self, request: requests.LearnRequest) -> requests.LearnResult:
         self._writes_learned = request.write and not request.cancel
         if request.cancel:
             self.put(events.LearnBinding(None))
-            return protocol.LearnResult("")
+            return requests.LearnResult("")
         try:
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
         self.put(events.LearnBinding(target))
-        return protocol.LearnResult(target.text)
+        return requests.LearnResult(target.text)
 
 
 def _list_names(kind: str, *suffixes: str) -> Steps:
@@ -410,13 +382,13 @@ def _log_refusal(outcome: object) -> None:
         _log.warning("%s", "; ".join(str(outcome).splitlines()))
 
 
-def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
+def beat_event(snapshot: Snapshot, beats_ahead: float) -> BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
     span, place = snapshot.chart_span(beats_ahead)
     reached = max(0.0, reached_beat(place))
     chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
-    return protocol.BeatEvent(
+    return BeatEvent(
         beat=round(snapshot.beat + beats_ahead),
         bar=snapshot.bar_number(beats_ahead),
         top=round(snapshot.beat + beats_ahead - place, 4),
@@ -433,220 +405,3 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
     if choice is None:
         return None
     return protocol.NextNote(round(snapshot.next_choice_beat, 4), choice.pitch, choice.value.text)
-
-
-# -- settings
-
-
-class SettingsApi(Struct):
-    """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
-
-    `put` leaves a command for the player. `last_preset` was applied last: its name and its values.
-    """
-
-    put: Callable[[events.Command], None]
-    settings: Settings
-    chart: Chart
-    sources: SettingsSources
-    last_preset: tuple[str, SettingsLayer] | None = None
-    song_changed: Callable[[], None] = lambda: None
-    """Called when another song of the set follows."""
-    next_song: events.QueueSong | None = None
-    """The song of the set that the player was given to follow."""
-    last_song: int = 0
-    """The number of the last song of the set: after a chart in between, the one after it follows."""
-
-    def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
-        """Return what there is to know about the setting `key`, or about all."""
-        if key is not None and key not in KEYS:
-            likely = closest_key(key)
-            raise UsageError(f"get: {quoted(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
-        infos = {
-            name: protocol.SettingInfo(
-                key=UNSET if key is None else name,
-                value=write_value(name, value_of(self.settings, name)),
-                default=write_value(name, setting.default),
-                allowed=setting.value_type.allowed,
-                live=is_live(name),
-                about=setting.doc,
-            )
-            for name, setting in KEYS.items()
-            if key in (None, name)
-        }
-        return infos if key is None else infos[key]
-
-    def set(self, key: str, value: object, *, by_name: bool = False) -> protocol.ChangedValues | Steps:
-        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group.
-
-        Steps if another chart has to be read for it. With `by_name` no path is accepted: `chart.file` has to be the
-        name of a chart.
-        """
-        layer, wanted = self._with_value(key, value)
-        if by_name:
-            layer = _named_only(layer, wanted)
-            wanted = with_layer(self.settings, layer, reads_chart=False)
-        changed = {bindings_key_of(name) or name for name in layer}
-        if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
-            raise ConfigError(f"{fixed[0]}: cannot be changed while it plays; start sideman again to change it")
-        source = self.settings.tempo.source
-        if "tempo.bpm" in changed and not CLOCK_SOURCES[source].accepts_tempo:
-            raise ConfigError(f"tempo.bpm: the tempo comes from outside, because tempo.source is {source}")
-        differing = dict(settings_difference(self.settings, wanted).values)
-        changed |= differing.keys()
-        result = protocol.ChangedValues(
-            {name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed}
-        )
-        if CHART_KEYS & differing.keys():
-            return self._set_with_chart(differing, result)
-        self._apply_values(differing)
-        return result
-
-    def play_chart(self, name: str, *, by_name: bool = False) -> Steps:
-        """Play the chart `name`, or the song of the set that has this number or title, or a part of it.
-
-        `by_name`: as in `set`.
-        """
-        songs = self.settings.chart.set
-        number = find_song(songs, name)
-        if number is None:
-            file = chart_by_name(name) if by_name else name
-            layer = {"chart.file": WrittenValue(file, "chart"), "chart.song": WrittenValue(0, "chart")}
-        else:
-            layer = {"chart.song": WrittenValue(number, "chart")}
-        wanted = with_layer(self.settings, layer, reads_chart=False)
-        try:
-            chart = yield ChartJob.of(wanted)
-        except NoSuchInput:
-            number = find_song(songs, name, by_part=True)
-            if number is None:
-                raise
-            wanted = with_values(self.settings, [("chart.song", number)])
-            chart = yield ChartJob.of(wanted)
-        differing = dict(settings_difference(self.settings, wanted).values)
-        values = self._apply_values(differing, chart)
-        changed = {name: write_value(name, value) for name, value in values.items()}
-        return protocol.ChangedValues(changed, _warnings_of(chart))
-
-    def queue_next_song(self) -> Steps:
-        """Give the player the song that follows in the set. One that cannot be read is left out, which is logged."""
-        self.last_song = self.settings.chart.song or self.last_song
-        first = self.last_song + 1
-        for number in range(first, len(self.settings.chart.set) + 1):
-            wanted = with_values(self.settings, [("chart.song", number)])
-            try:
-                chart: Chart = yield ChartJob.of(wanted)
-            except SidemanError as error:
-                _log.warning("song %d of chart.set is left out: %s", number, error)
-                continue
-            for warning in chart.info.warnings:
-                _log.warning("%s", warning)
-            self.next_song = events.QueueSong(number, chart, tempo_of(wanted, chart))
-            break
-        else:
-            self.next_song = events.QueueSong(first, None)
-        self.put(self.next_song)
-        return None
-
-    def take_song(self, number: object) -> None:
-        """The player has gone on to the song of this number, if it is one."""
-        if number is not None:
-            song = self.next_song
-            if song is not None and song.number == number and song.chart is not None:
-                self.chart, self.next_song = song.chart, None
-                songs = self.settings.chart.set
-                _log.info("song %d of %d: %s", song.number, len(songs), songs[song.number - 1].text)
-            self.song_changed()
-
-    def _set_with_chart(self, values: Mapping[str, object], result: protocol.ChangedValues) -> Steps:
-        chart = yield ChartJob.of(with_values(self.settings, values.items()))
-        applied = self._apply_values(values, chart, at_own_tempo="tempo.bpm" not in values)
-        changed = {**result.changed, **{name: write_value(name, value) for name, value in applied.items()}}
-        return replace(result, changed=changed, warnings=_warnings_of(chart))
-
-    def _with_value(self, key: str, value: object) -> tuple[SettingsLayer, Settings]:
-        """Return `value` of `key` as a layer, and the settings with it. Text is read as on the command line."""
-        if isinstance(value, dict) and key in (*GROUPS, *BINDING_KEYS):
-            layer: SettingsLayer = {f"{key}.{name}": WrittenValue(each, "set") for name, each in value.items()}
-        else:
-            layer = parse_setting(key, value.strip(), "set") if isinstance(value, str) else {}
-        layer = layer or {key: WrittenValue(value, "set")}
-        try:
-            return layer, with_layer(self.settings, layer, reads_chart=False)
-        except ConfigError as error:
-            if not isinstance(value, str) or [given.value for given in layer.values()] == [value]:
-                raise
-            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
-            layer = {key: WrittenValue(value, "set")}
-            try:
-                return layer, with_layer(self.settings, layer, reads_chart=False)
-            except ConfigError:
-                raise error from None
-
-    def apply_preset(self, name: str) -> Steps:
-        """Apply the settings of a preset, and take back those of the preset before it."""
-        previous = None if self.last_preset is None else self.last_preset[1]
-        changes: Changes = yield ChangesJob(written_settings(self.settings), self.sources, name, previous)
-        applied = yield from self._apply_changes(changes, read_chart=bool(CHART_KEYS & changes.values.keys()))
-        self.last_preset = name, changes.layer
-        return applied
-
-    def reload(self) -> Steps:
-        """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
-        changes: Changes = yield ChangesJob(written_settings(self.settings), self.sources)
-        applied = yield from self._apply_changes(changes, read_chart=True)
-        self.last_preset = None
-        return applied
-
-    def _apply_changes(
-        self, changes: Changes, *, read_chart: bool
-    ) -> Generator[ChartJob, Chart, protocol.AppliedLayer]:
-        """Apply what was read. If the chart is wrong, its error is raised and nothing is applied."""
-        values = changes.settings
-        chart = (yield ChartJob.of(with_values(self.settings, values.items()))) if read_chart else None
-        values = dict(self._apply_values(values, chart, at_own_tempo="tempo.bpm" not in changes.layer))
-        changed = {name: write_value(name, value) for name, value in values.items()}
-        return protocol.AppliedLayer(changed, list(changes.restart_keys), _warnings_of(chart))
-
-    def _apply_values(
-        self, values: Mapping[str, object], chart: Chart | None = None, *, at_own_tempo: bool = True
-    ) -> Mapping[str, object]:
-        """Apply values of live keys, and the chart that they lead to, at its own tempo; return all that changes.
-
-        A loop that this chart does not have ends.
-        """
-        wanted = with_values(self.settings, values.items())
-        try:
-            check_loop(wanted, self.chart if chart is None else chart)
-        except ChartError:
-            if "practice.loop" in values:
-                raise
-            values = {**values, "practice.loop": None}
-        bpm = tempo_of(wanted, chart) if chart is not None and at_own_tempo else None
-        if bpm is not None:
-            values = {key: value for key, value in values.items() if key != "tempo.bpm"}
-            values |= {"tempo.bpm": bpm} if bpm != self.settings.tempo.bpm else {}
-        if chart is not None and chart != self.chart:
-            for warning in chart.info.warnings:
-                _log.warning("%s", warning)
-            self.chart = chart
-            self.put(events.SetChart(chart))
-        if values:
-            self.put(events.ChangeSettings(tuple(values.items())))
-        self.settings = with_values(self.settings, values.items())
-        if CHART_KEYS & values.keys():
-            self.song_changed()
-        return values
-
-
-def _named_only(layer: SettingsLayer, wanted: Settings) -> SettingsLayer:
-    """Return `layer` with the paths of the charts that it names in place of their names. Raises NoSuchInput."""
-    if "chart.file" in layer:
-        layer = {**layer, "chart.file": WrittenValue(chart_by_name(wanted.chart.file), "set")}
-    if "chart.set" in layer:
-        songs = [replace(song, chart=chart_by_name(song.chart)).text for song in wanted.chart.set]
-        layer = {**layer, "chart.set": WrittenValue(songs, "set")}
-    return layer
-
-
-def _warnings_of(chart: Chart | None) -> list[str] | UnsetType:
-    return list(chart.info.warnings) if chart is not None and chart.info.warnings else UNSET

@@ -11,7 +11,7 @@
     >>> for line in client.lines():
     ...     event = decode_message(line)
 
-docs/control.md describes the requests, and `sideman.control.protocol` the events. The module loads fast, because a key
+docs/control.md describes the requests, and `sideman.control.events` the events. The module loads fast, because a key
 that runs `sideman ctl` should act at once.
 """
 
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from sideman.control.codec import decode_message, encode_json
-from sideman.control.protocol import PROTOCOL_VERSION, REQUESTS, Answer, Refusal, Request
+from sideman.control.protocol import PROTOCOL_VERSION
+from sideman.control.requests import REQUESTS, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 from sideman_models.limits import EXPORT_SECONDS, READING_SECONDS
 

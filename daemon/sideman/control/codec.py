@@ -16,17 +16,19 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from sideman.control import protocol
+from sideman.control import events, protocol, requests
 from sideman.core.errors import UsageError
 from sideman_models.limits import REQUEST
 from sideman_models.text import printable, printable_lines
 
+Message = requests.Answer | requests.Refusal | events.Event | events.Event2
+"""What the daemon sends."""
 MAX_VALUES = REQUEST.count  # in one request, those in lists and groups included
 _DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
 _MAX_ID_BYTES = 6 * protocol.MAX_ID_LENGTH + 2  # a character may take six bytes (\u00e9), and a text has two quotes
 
 
-def make_request(name: str, fields: Mapping[str, object]) -> protocol.Request:
+def make_request(name: str, fields: Mapping[str, object]) -> requests.Request:
     """Return the request of that name with these fields. Raises UsageError with the reason if it is wrong."""
     kind = _request_kind(name)
     try:
@@ -56,7 +58,7 @@ class ReceivedRequest:
         except _DECODING_ERRORS:
             raise ValueError(f"id: expected a number or a text of up to {protocol.MAX_ID_LENGTH} characters") from None
 
-    def read(self) -> protocol.Request:
+    def read(self) -> requests.Request:
         """Return the request. Raises UsageError with the reason if it is wrong."""
         if self.version is None:
             raise UsageError(f"v: this sideman speaks versions {' and '.join(map(str, protocol.VERSIONS))}")
@@ -86,17 +88,17 @@ class _Outline(Struct):
 _OUTLINE_DECODER = msgspec.json.Decoder(_Outline)
 _ID_DECODER: msgspec.json.Decoder[protocol.RequestId] = msgspec.json.Decoder(protocol.RequestId)
 _NAME_DECODER = msgspec.json.Decoder(str)
-_REQUEST_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in protocol.REQUESTS.values()}
+_REQUEST_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in requests.REQUESTS.values()}
 
 
-def _request_kind(name: str) -> type[protocol.Request]:
-    if name not in protocol.REQUESTS:
-        raise UsageError(f"do: {printable(name)[:60]!r}: no such request; there are {', '.join(protocol.REQUESTS)}")
-    return protocol.REQUESTS[name]
+def _request_kind(name: str) -> type[requests.Request]:
+    if name not in requests.REQUESTS:
+        raise UsageError(f"do: {printable(name)[:60]!r}: no such request; there are {', '.join(requests.REQUESTS)}")
+    return requests.REQUESTS[name]
 
 
-def _wrong_fields(kind: type[protocol.Request], error: Exception) -> UsageError:
-    name, fields = kind.__struct_config__.tag, ", ".join(protocol.request_fields(kind)) or "nothing"
+def _wrong_fields(kind: type[requests.Request], error: Exception) -> UsageError:
+    name, fields = kind.__struct_config__.tag, ", ".join(requests.request_fields(kind)) or "nothing"
     return UsageError(f"{name}: {printable(error)[:200]}; {name} takes {fields}")
 
 
@@ -109,9 +111,7 @@ def _count_values(written: bytes) -> int:
     return len(written) - len(written.translate(None, b",[{"))
 
 
-def encode_line(
-    message: protocol.Message, version: int = protocol.PROTOCOL_VERSION, second: float | None = None
-) -> bytes:
+def encode_line(message: Message, version: int = protocol.PROTOCOL_VERSION, second: float | None = None) -> bytes:
     """Return a message of the daemon as a line of this version; an event of version 2 has a `second`."""
     when = b"" if second is None else b'"second":%.6f,' % second
     return b'{"v":%d,%b%b' % (version, when, encode_json(message)[1:] + b"\n")
@@ -130,7 +130,7 @@ def encode_json(value: object) -> bytes:
     return encoded if encoded.isascii() and b"\x7f" not in encoded else printable_lines(encoded.decode()).encode()
 
 
-def decode_message(line: str | bytes) -> protocol.Message:
+def decode_message(line: str | bytes) -> Message:
     """Return the message in a line of the daemon. Raises ValueError if it is not one, or of an unknown kind."""
     try:
         head = _HEAD_DECODER.decode(line)
@@ -150,6 +150,6 @@ class _Head(Struct):
 
 
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
-_EVENT_DECODER: msgspec.json.Decoder[protocol.Event] = msgspec.json.Decoder(protocol.Event)
-_EVENT_2_DECODER: msgspec.json.Decoder[protocol.Event2] = msgspec.json.Decoder(protocol.Event2)
-_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(protocol.Answer), msgspec.json.Decoder(protocol.Refusal)
+_EVENT_DECODER: msgspec.json.Decoder[events.Event] = msgspec.json.Decoder(events.Event)
+_EVENT_2_DECODER: msgspec.json.Decoder[events.Event2] = msgspec.json.Decoder(events.Event2)
+_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(requests.Answer), msgspec.json.Decoder(requests.Refusal)

@@ -14,9 +14,23 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import astuple
 
-from sideman.control import protocol
 from sideman.control.api import ControlApi, beat_event, next_note
-from sideman.control.protocol import Event
+from sideman.control.events import (
+    BarEvent,
+    BarValue,
+    ChangedEvent,
+    ChartEvent,
+    ComingEvent,
+    DoingEvent,
+    Event,
+    HeardEvent,
+    LogEvent,
+    ModeEvent,
+    PortsEvent,
+    StatusEvent,
+    TimingEvent,
+    ValueEvent,
+)
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.positions import reached_beat
@@ -48,8 +62,8 @@ class EventFeed:
         status = self._api.status()
         yield _chart_event(self._snapshot().chart_span()[0].chart, self._api.settings.midi.transpose)
         self._ports = self._ports or status.ports  # a change is still to be sent to the other clients
-        yield protocol.PortsEvent(status.ports)
-        yield protocol.StatusEvent(*astuple(status))
+        yield PortsEvent(status.ports)
+        yield StatusEvent(*astuple(status))
 
     def report_events(self, report: events.Report) -> Iterator[Event]:
         """Return the events that follow from `report`."""
@@ -57,22 +71,22 @@ class EventFeed:
         match report:
             case events.NotePlayed(beat, beats, note, voice, value, motif):
                 text, at, beats = None if value is None else value.text, round(beat - top, 4), round(beats, 4)
-                yield protocol.ValueEvent(at, text, note.pitch, beats, note.velocity, voice, motif)
+                yield ValueEvent(at, text, note.pitch, beats, note.velocity, voice, motif)
             case events.NoteHeard(beat, note):
                 velocity = note.velocity if isinstance(note, events.NoteOn) else 0
-                yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
+                yield HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
             case events.BarPlayed(number, chords, choices):
                 shown = [chord.shown(self._api.settings.midi.transpose).text for chord in chords]
-                values = [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
-                yield protocol.BarEvent(number, shown, values)
+                values = [BarValue(choice.value.text, choice.pitch) for choice in choices]
+                yield BarEvent(number, shown, values)
             case events.SettingsChanged(changed):
-                yield protocol.ChangedEvent({name: write_value(name, value) for name, value in changed})
+                yield ChangedEvent({name: write_value(name, value) for name, value in changed})
             case events.ModeChanged(mode, beat):
-                yield protocol.ModeEvent(mode, round(beat - top, 4))
+                yield ModeEvent(mode, round(beat - top, 4))
             case events.ActionRequested("learned") if self._api.learned is not None:
                 yield self._api.learned
             case events.StateChanged(state, until):
-                yield protocol.DoingEvent(state, None if until is None else round(until - top, 4))
+                yield DoingEvent(state, None if until is None else round(until - top, 4))
         if isinstance(report, events.SettingsChanged | events.ModeChanged | events.StateChanged):
             self._next_status_s = -math.inf
 
@@ -91,17 +105,17 @@ class EventFeed:
         if snapshot.next_choice is not self._next_choice:
             self._next_choice = snapshot.next_choice
             coming = next_note(snapshot)
-            yield protocol.ComingEvent(None, None, None) if coming is None else protocol.ComingEvent(*astuple(coming))
+            yield ComingEvent(None, None, None) if coming is None else ComingEvent(*astuple(coming))
         while self._log.lines:
-            yield protocol.LogEvent(*self._log.lines.popleft())
+            yield LogEvent(*self._log.lines.popleft())
         if now >= self._next_status_s:
             self._next_status_s = now + STATUS_INTERVAL_S
             status = self._api.status()
             if status.ports != self._ports:
                 self._ports = status.ports
-                yield protocol.PortsEvent(status.ports)
-            yield protocol.TimingEvent(status.late, status.heard, status.echoes, status.played)
-            yield protocol.StatusEvent(*astuple(status))
+                yield PortsEvent(status.ports)
+            yield TimingEvent(status.late, status.heard, status.echoes, status.played)
+            yield StatusEvent(*astuple(status))
 
     def wakes_at(self, now: float) -> float:
         """Return the second when `timed_events` may have something next."""
@@ -121,10 +135,10 @@ class EventFeed:
             self._beat = None
 
 
-def _chart_event(chart: Chart, transpose: int) -> protocol.ChartEvent:
+def _chart_event(chart: Chart, transpose: int) -> ChartEvent:
     """Return the chart as the player reads it; `transpose` leads from what is read to what sounds."""
     chart = chart.shown(transpose)
-    return protocol.ChartEvent(
+    return ChartEvent(
         title=chart.info.title,
         composer=chart.info.composer,
         key=chart.info.key,

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from sideman.control.api import ControlApi
+from sideman.control.events import Event
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.protocol import Event
 from sideman.control.readings import Readings
 from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
@@ -143,9 +143,14 @@ class ControlHub(Struct, dict=True):
         self._update_shown()
 
     def close(self) -> None:
-        """Distribute the last reports and close all connections. What was asked for and not begun is left out."""
+        """Distribute the last reports and close all connections. What was asked for and not begun is left out.
+
+        Clients of version 2 get what becomes of the last notes.
+        """
         while self.reports:
-            self._process_reports(self.api.now(), watched=False)
+            _, timed = self._process_reports(self.api.now(), watched=self._shows_plan)
+            if self._socket_server is not None:
+                self._socket_server.publish([], timed)
         for server in self._servers:
             server.close()
         self.api.close_export()

@@ -21,18 +21,10 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from sideman.control.codec import ReceivedRequest, encode_line
-from sideman.control.protocol import (
-    PROTOCOL_VERSION,
-    REQUESTS,
-    Answer,
-    ChoicesEvent,
-    Event,
-    Event2,
-    Refusal,
-    Request,
-    WatchRequest,
-)
+from sideman.control.events import ChoicesEvent, Event, Event2
+from sideman.control.protocol import PROTOCOL_VERSION
 from sideman.control.readings import Pending
+from sideman.control.requests import REQUESTS, Answer, Refusal, Request, WatchRequest
 from sideman.control.socket_file import UnixListener
 from sideman.core.errors import SidemanError
 from sideman_models.limits import REQUEST

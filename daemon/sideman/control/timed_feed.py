@@ -17,9 +17,27 @@ from msgspec.structs import astuple
 
 from sideman.control import protocol
 from sideman.control.api import CLOCK_NAME, ControlApi
-from sideman.control.protocol import Event, Event2
+from sideman.control.events import (
+    BeatEvent,
+    ChoicesEvent,
+    ComingEvent,
+    ComingEvent2,
+    Event,
+    Event2,
+    HeardEvent,
+    ModeEvent,
+    Option,
+    PlayedEvent,
+    PortsEvent,
+    PortsEvent2,
+    ReleasedEvent,
+    StatusEvent,
+    TakenBackEvent,
+    TempoEvent,
+    ValueEvent,
+)
 from sideman.core import events
-from sideman.core.events import NoteOff, NoteOn, NotePlayed, PlannedNote
+from sideman.core.events import NoteOff, NoteOn, NotePlayed, NoteSent, PlannedNote
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.tempo import Tempo
 from sideman.playing.player import WAKE_AHEAD_S
@@ -79,7 +97,7 @@ class TimedFeed:
     def initial_events(self, first: Iterable[Event], now: float) -> Iterator[TimedEvent]:
         """Return what a new client has to know first; `first` is what one of version 1 gets."""
         for event in first:
-            if isinstance(event, protocol.PortsEvent):
+            if isinstance(event, PortsEvent):
                 yield now, self._ports_event(event.text)
             else:
                 yield from self._with_second([event], now)
@@ -99,19 +117,19 @@ class TimedFeed:
                 yield from self._compare_plans((), now)
             case events.ChoiceMade(beat, options):
                 at = beat - self._snapshot().top
-                shown = [protocol.Option(value.text, pitch, round(share, 4)) for value, pitch, share in options]
-                yield self._line.tempo.second_at(at), protocol.ChoicesEvent(round(at, 4), shown)
+                shown = [Option(value.text, pitch, round(share, 4)) for value, pitch, share in options]
+                yield self._line.tempo.second_at(at), ChoicesEvent(round(at, 4), shown)
             case NotePlayed(note=note):
                 self._struck[note.channel, note.pitch] = report
-            case events.EventSent(second, _, NoteOn() | NoteOff() as note):
-                yield from self._note_sent(second, note, now)
+            case events.NoteSent():
+                yield from self._note_sent(report, now)
         yield from self._with_second(made, now)
 
     def timed_events(self, made: Iterable[Event], now: float) -> Iterator[TimedEvent]:
         """Return the events that depend on time alone, of which version 1 has `made` those."""
         yield from self._tempo_events(now)
         for event in made:
-            if isinstance(event, protocol.StatusEvent) and self._api.list_ports() != self._ports:
+            if isinstance(event, StatusEvent) and self._api.list_ports() != self._ports:
                 yield now, self._ports_event(event.ports)
             yield from self._with_second([event], now)
 
@@ -124,11 +142,11 @@ class TimedFeed:
     def _with_second(self, made: Iterable[Event], now: float) -> Iterator[TimedEvent]:
         for event in made:
             match event:
-                case protocol.ValueEvent() | protocol.ComingEvent() | protocol.PortsEvent():
+                case ValueEvent() | ComingEvent() | PortsEvent():
                     continue  # version 2 has others in their place
-                case protocol.HeardEvent():
+                case HeardEvent():
                     yield self._input_s, event
-                case protocol.BeatEvent(beat=beat) | protocol.ModeEvent(beat=beat) if self._line.rolling:
+                case BeatEvent(beat=beat) | ModeEvent(beat=beat) if self._line.rolling:
                     yield self._line.tempo.second_at(beat), event
                 case _:
                     yield now, event
@@ -148,7 +166,7 @@ class TimedFeed:
 
     def _tempo_event(self, line: _Line) -> TimedEvent:
         bpm, second, beat = astuple(line.tempo)
-        return second, protocol.TempoEvent(round(bpm, 6), round(beat, 6), line.rolling, CLOCK_NAME)
+        return second, TempoEvent(round(bpm, 6), round(beat, 6), line.rolling, CLOCK_NAME)
 
     def _second_of(self, note: PlannedNote | NotePlayed) -> float:
         return self._line.tempo.second_at(note.beat - self._snapshot().top)
@@ -170,22 +188,22 @@ class TimedFeed:
         over_s = now + 2 * WAKE_AHEAD_S
         gone = [each.number for each in before.values() if each.note.note is not None or each.second > over_s]
         if gone:
-            yield now, protocol.TakenBackEvent(gone)
+            yield now, TakenBackEvent(gone)
         yield from map(self._coming, changed)
 
-    def _note_sent(self, second: float, note: NoteOn | NoteOff, now: float) -> Iterator[TimedEvent]:
-        key = note.channel, note.pitch
-        if isinstance(note, NoteOff):
+    def _note_sent(self, sent: NoteSent, now: float) -> Iterator[TimedEvent]:
+        key = sent.note.channel, sent.note.pitch
+        if isinstance(sent.note, NoteOff):
             if (number := self._sounding.pop(key, None)) is not None:
-                yield second, protocol.ReleasedEvent(number)
+                yield sent.second, ReleasedEvent(number)
         elif (played := self._struck.pop(key, None)) is not None:
             yield from self._tempo_events(now)
             known = self._pending.pop((played.voice, played.beat, played.note), None)
             number = self._sounding[key] = next(self._numbers) if known is None else known.number
-            yield second, protocol.PlayedEvent(*self._fields(number, played))
+            yield sent.second, PlayedEvent(*self._fields(number, played), sent=round(sent.sent_s, 6))
 
     def _coming(self, pending: _Pending) -> TimedEvent:
-        return pending.second, protocol.ComingEvent2(*self._fields(pending.number, pending.note))
+        return pending.second, ComingEvent2(*self._fields(pending.number, pending.note))
 
     def _fields(
         self, number: int, note: PlannedNote | NotePlayed
@@ -206,6 +224,6 @@ class TimedFeed:
             note.motif,
         )
 
-    def _ports_event(self, text: str) -> protocol.PortsEvent2:
+    def _ports_event(self, text: str) -> PortsEvent2:
         self._ports = self._api.list_ports()
-        return protocol.PortsEvent2(text, self._ports)
+        return PortsEvent2(text, self._ports)

@@ -31,7 +31,6 @@ from sideman.core.display import Display
 from sideman.core.engine_memory import EngineMemory, memory_of, recall
 from sideman.core.ensemble import Ensemble
 from sideman.core.events import ChangeSettings, ClockInput, Command, ControlChange, MidiEvent, NoteOff, NoteOn
-from sideman.core.ledger import release_channel
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
@@ -214,7 +213,7 @@ class Engine:
                     self._clock_out.invite()
                 return [*(self.ledger.silencing() if was_lost else ()), *self._setup(second)]
             case events.ReleaseChannel(channel):
-                return release_channel(channel)
+                return self.ledger.release_rest(channel)
             case Start():
                 started = self._move_transport(self.transport.command("start"), second)
                 return [*started, *voice_sounds(self.live.midi, self.live.play)]  # the lamp follows the state

@@ -321,6 +321,17 @@ class EventSent(Message, frozen=True, tag="Sent"):
     event: MidiEvent
 
 
+class NoteSent(Message, frozen=True):
+    """`note`, which was due at `second`, had been passed to the output at `sent_s`.
+
+    It is reported beside `EventSent`, only while somebody wants to see the plan, and not recorded.
+    """
+
+    second: Second
+    sent_s: Second
+    note: NoteOn | NoteOff
+
+
 class InputReceived(Message, frozen=True):
     """An event or command was received at `second`, on `beat`. All are reported, so that a replay can repeat them."""
 
@@ -427,6 +438,7 @@ Report = (
     | Advanced
     | PlayerEnded
     | EventSent
+    | NoteSent
     | InputReceived
     | NotePlayed
     | PlanChanged

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of a performance in one small file: the daemon goes on from it after a restart, a kill or a crash.
 
-A client (`midi.client`) has a file of its own. The player leaves a memory once a bar and at the end, and the main
-thread writes it, whole or not at all. It does not wait for the disk before the end: a process that is killed loses
-nothing before the last bar line, but a power cut may cost the last seconds.
+A client (`midi.client`) has a file of its own. The player leaves a memory at the half of each bar and at the end, and
+the main thread writes it, whole or not at all. It does not wait for the disk before the end: a process that is killed
+loses nothing before the last memory, but a power cut may cost the last seconds.
 
 Besides the memory of the engine the file holds the settings that were changed while it played. Each is changed again
 at the next start, unless its value in the configuration is another one by then: who edits the configuration means it.

@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +24,18 @@ from msgspec.structs import replace
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources, load_chart
-from sideman.control.api import ControlApi, SettingsApi
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
+from sideman.control.settings_api import SettingsApi
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
+from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod, encode
+from sideman.core.ledger import release_channel
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
@@ -43,6 +46,7 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.drivers import no_system_message
 from sideman.midi.output_port import OutputPort
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
@@ -72,7 +76,7 @@ if TYPE_CHECKING:
 START_LEAD_S = 0.1
 """From the moment the engine is made to the first beat."""
 RELEASE_AGAIN_S = 0.1
-"""From the first to the second release of what a killed daemon has left; usually before the first beat."""
+"""From the first to the second release of what a killed daemon has left."""
 MAX_REPORTS = 10_000
 """While more reports of the player than these wait for the main thread, the player takes in only what it has to."""
 CLOSE_TIMEOUT_S = 5.0
@@ -85,14 +89,24 @@ _log = logging.getLogger(__name__)
 class Service:
     """One run of the daemon: `chart` played with `settings`, which were read from `sources`.
 
-    The music goes to the MIDI output, and to `sound` as well if there is one.
+    The music goes to the MIDI output, and to `sound` as well if there is one. With `has_page` a page sounds without
+    MIDI, and its first line says that there is none.
     """
 
-    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        chart: Chart,
+        sources: SettingsSources,
+        sound: LiveSynth | None,
+        *,
+        has_page: bool = False,
+    ) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
         self._sound = sound
+        self._has_page = has_page
         self._inbox = Inbox()
         self._wakeup = Wakeup()
         self._inbox.is_behind = lambda: len(self._wakeup.reports) > MAX_REPORTS
@@ -133,10 +147,13 @@ class Service:
                     self._jack_transport.open()
                     at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                for port in ports.outputs:
-                    self._mark_playing(port)
+                left_over = [(port, self._mark_playing(port)) for port in ports.outputs]
+                released_s = _release(left_over)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
+                if released_s is not None:  # once more, because JACK may lose the first rounds of a new connection
+                    time.sleep(max(0.0, released_s + RELEASE_AGAIN_S - time.monotonic()))
+                    _release(left_over)
                 prepare_interpreter()
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
@@ -165,8 +182,13 @@ class Service:
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         ports = MidiPorts(request_of(self._settings), self._inbox.put)
-        for reason in ports.open():
-            _log.warning("%s", reason)
+        reasons = ports.open()
+        no_system = no_system_message()
+        if any(reason.endswith(no_system) for reason in reasons):  # one line, however many ports were asked for
+            _log.log(logging.INFO if self._has_page else logging.WARNING, "%s", no_system)
+        for reason in reasons:
+            if not reason.endswith(no_system):
+                _log.warning("%s", reason)
         self._update_port_period(ports)
         try:
             yield ports
@@ -187,25 +209,17 @@ class Service:
             self._port_period_s = period_s
             self._inbox.put(SetPortPeriod(period_s))
 
-    def _mark_playing(self, output: OutputPort) -> None:
-        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
-
-        They are released at once and a moment later: JACK may lose the first rounds of a new connection.
-        """
+    def _mark_playing(self, output: OutputPort) -> list[int]:
+        """Leave a mark in case we are killed. Returns the channels on which a killed daemon has left notes here."""
         port = output.requested
         if not output.is_sending:
-            return
+            return []
         played = [channel for channel in voice_channels(self._settings.midi) if channel in port.wanted.channels]
         channels = self._crash_marker.mark_playing(port.title, played)
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, port.title)
-        for channel in channels:
-            release = ReleaseChannel(channel, port.wanted.id)
-            self._inbox.put(release)
-            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
-            again.daemon = True
-            again.start()
+        return channels
 
     @property
     def _clocks(self) -> ClockConfig:
@@ -369,8 +383,23 @@ class Service:
             if wanted.id == change.port and change.is_open:
                 # The synth at the other end may have missed a note-off, and a sequencer where the music is.
                 self._inbox.put(SendSetup(wanted.id, wanted.carries_clock, was_lost=not change.listener))
-                if not change.listener:
-                    self._mark_playing(output)
+                for channel in [] if change.listener else self._mark_playing(output):
+                    release = ReleaseChannel(channel, wanted.id)
+                    self._inbox.put(release)
+                    again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
+                    again.daemon = True
+                    again.start()
+
+
+def _release(left_over: Sequence[tuple[OutputPort, Sequence[int]]]) -> float | None:
+    """Release what a killed daemon has left on these channels of the ports; returns when, or None for nothing.
+
+    Before there is a player, so that it comes before the first note, however slow the start is.
+    """
+    messages = [(port, event) for port, channels in left_over for each in channels for event in release_channel(each)]
+    for port, event in messages:
+        port.send(encode(event))
+    return time.monotonic() if messages else None
 
 
 def prepare_interpreter() -> None:

@@ -21,8 +21,8 @@ from sideman.core.events import Report
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _URGENT_REPORTS = (events.BarPlayed, events.ActionRequested)
 _WATCHED_REPORTS = (
-    events.NotePlayed, events.PlanChanged, events.NoteHeard, events.SettingsChanged, events.ModeChanged,
-    events.StateChanged,
+    events.NotePlayed, events.NoteSent, events.PlanChanged, events.NoteHeard, events.SettingsChanged,
+    events.ModeChanged, events.StateChanged,
 )  # fmt: skip
 """Reports that are urgent while a client watches."""
 

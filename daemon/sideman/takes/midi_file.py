@@ -129,7 +129,7 @@ class TakeMidiFile:
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
-                self._advance(second, beat, by_command=False)
+                self._advance(second, beat, by_command=isinstance(report, events.PlayerEnded))  # which comes after one
             case events.PortChanged(key, _, text):
                 track = self._heard_track if key in ("midi.input", "tempo.port") else self._played_track
                 track.add(self._tick(self._last_beat), _information(text))

@@ -23,7 +23,8 @@ MIN_BEAT_S, MAX_BEAT_S = 0.06, 6.0
 """The length of a beat at 1000 and at 10 bpm; anything else is a jump and no tempo."""
 _SHORTEST_BEAT_S = 0.12  # music that is faster than 500 bpm has jumped; no clock or setting is as fast
 _JUMP_BEATS = 0.1  # beats that pass in no time, which is more than the corrections of a clock
-_TOLERANCE_S = 0.0005  # with our own clock, a new tempo is written if the old one would be wrong by more than this
+_TOLERANCE_US = 5.0  # with our own clock, a beat of another tempo is longer or shorter by more than this
+_SHORTEST_BEATS = 0.001  # what is shorter is too short to measure a tempo in it
 _BINS_PER_BEAT = 4  # the points of a quarter of a beat are averaged
 _WINDOW_BEATS = 32  # a change that is older than this is not looked for
 _UNSETTLED_BEATS = 2.0  # at first a clock's line is still being found
@@ -51,11 +52,11 @@ class TempoMap(Protocol):
     def settled(self) -> float:
         """Up to this beat no mark will be added."""
 
-    def start_bar(self, beat: float) -> None:
-        """A bar begins on `beat`, and with it perhaps another song or round, at its own tempo."""
-
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """The music was at `beat` at `second`; with `by_command` the tempo may change there."""
+
+    def start_bar(self, beat: float) -> None:
+        """A bar begins on `beat`: practice and the songs of a set change the tempo there, without a command."""
 
 
 class _Music:
@@ -83,14 +84,21 @@ class ExactTempo:
         self.marks = [TempoMark(beat, beat_us)]
         self.settled = beat
         self._settled_s = 0.0
+        self._beat_s = beat_us / 1e6  # as measured last; a mark is rounded
+        self._is_sure = True  # the tempo since `settled` is still `_beat_s`
         self._music: _Music | None = None
-        self._bar = beat  # on which the last bar began
-        self._is_measured = True  # the tempo since the last command
         if second is not None:
             self._begin(second)
 
     def _begin(self, second: float) -> None:
         self._settled_s, self._music = second, _Music(second, self.settled)
+
+    def start_bar(self, beat: float) -> None:
+        """See `TempoMap`. Up to there the tempo is the last one, so the next one is measured from there."""
+        if self._music is not None and self._is_sure and beat > self.settled:
+            self._settled_s += (beat - self.settled) * self._beat_s
+            self.settled = beat
+        self._is_sure = False
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """See `TempoMap`. The tempo is measured after each beat, or at once where a command may change it."""
@@ -103,30 +111,22 @@ class ExactTempo:
         if is_break:
             self.settled, self._settled_s = beat, second
             return
-        expected_s = self._settled_s + (beat - self.settled) * beat_us / 1e6
-        is_off = abs(second - expected_s) > _TOLERANCE_S
-        if is_off and self._is_measured and self.settled < self._bar < beat:  # it has changed on the bar line
-            self._settled_s += (self._bar - self.settled) * beat_us / 1e6
-            self.settled = self._bar
         beats, seconds = beat - self.settled, second - self._settled_s
-        if by_command:
-            self._is_measured = False
-        if beats < (1e-6 if by_command else 1.0):
-            return
-        self._is_measured = not by_command
-        if is_off:
-            if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:
+        if beats >= _SHORTEST_BEATS:
+            self._is_sure |= abs(1e6 * (seconds / beats - self._beat_s)) < _TOLERANCE_US
+            if by_command or beats >= 1.0:
+                self._measure(second, beat)
+        self._is_sure &= not by_command
+
+    def _measure(self, second: float, beat: float) -> None:
+        beats, seconds = beat - self.settled, second - self._settled_s
+        if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:  # anything else is a jump
+            self._beat_s, self._is_sure = seconds / beats, True
+            if abs(1e6 * self._beat_s - self.marks[-1].beat_us) > _TOLERANCE_US:
                 if self.settled == self.marks[0].beat:
                     self.marks.clear()
-                self.marks.append(TempoMark(self.settled, round(seconds * 1e6 / beats)))
-            self._settled_s = second  # anything else is a jump
-        else:
-            self._settled_s = expected_s
-        self.settled = beat
-
-    def start_bar(self, beat: float) -> None:
-        """See `TempoMap`."""
-        self._bar = beat
+                self.marks.append(TempoMark(self.settled, microseconds(self._beat_s)))
+        self.settled, self._settled_s = beat, second
 
 
 class _Line(NamedTuple):
@@ -208,7 +208,7 @@ class FittedTempo:
         return self._run_beat
 
     def start_bar(self, beat: float) -> None:
-        """See `TempoMap`: a clock that is followed decides alone when its tempo changes."""
+        """See `TempoMap`. A clock takes no notice of bar lines."""
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:  # noqa: ARG002 - a clock may change at any time
         """See `TempoMap`."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
-from sideman.control.protocol import Request
+from sideman.control.requests import Request
 from sideman.core.errors import UsageError
 from sideman_models.text import terminal_of
 

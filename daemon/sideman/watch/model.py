@@ -17,8 +17,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from sideman.control import protocol
-from sideman.control.codec import decode_message
+from sideman.control import events, protocol, requests
+from sideman.control.codec import Message, decode_message
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
@@ -97,7 +97,7 @@ class WatchState(Struct):
     _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
     _held_onsets: dict[int, float] = field(default_factory=dict)
 
-    def apply_event(self, event: protocol.Message | None, second: float) -> None:
+    def apply_event(self, event: Message | None, second: float) -> None:
         """Take in what came at `second`, of a clock that never goes back. None is ignored."""
         if event is None:
             return
@@ -108,34 +108,34 @@ class WatchState(Struct):
                 setattr(self, name, printable(value) if isinstance(value, str) else value)
         if self.requested_mode == self.mode:
             self.requested_mode = ""
-        if isinstance(event, protocol.StatusEvent | protocol.BeatEvent):
+        if isinstance(event, events.StatusEvent | events.BeatEvent):
             if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
                 self._notes.clear()
                 self._held_onsets.clear()
                 self.next_note = None
             self._beat, self._beat_s = event.beat, second
             self.bars_before = event.bar - 1 - self.bar_at(event.beat)
-        if isinstance(event, protocol.StatusEvent | protocol.TimingEvent):
+        if isinstance(event, events.StatusEvent | events.TimingEvent):
             self.counts = {name: getattr(event, name) for name in ("late", "heard", "echoes", "played")}
         self._apply_music(event)
         self._apply_text(event)
 
-    def _apply_music(self, event: protocol.Message) -> None:
+    def _apply_music(self, event: Message) -> None:
         match event:
-            case protocol.StatusEvent(coming=coming):
+            case events.StatusEvent(coming=coming):
                 self.next_note = coming and protocol.NextNote(coming.beat, coming.pitch, printable(coming.value))
-            case protocol.ComingEvent(beat, pitch, value):
+            case events.ComingEvent(beat, pitch, value):
                 self.next_note = None if beat is None else protocol.NextNote(beat, pitch, printable(value or ""))
-            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice, motif=motif) if voice in _DRAWN:
+            case events.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice, motif=motif) if voice in _DRAWN:
                 self.motif = motif if voice == "solo" else self.motif
                 self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
-            case protocol.HeardEvent(beat, on, pitch):
+            case events.HeardEvent(beat, on, pitch):
                 onset = self._held_onsets.pop(pitch, None)
                 if onset is not None:
                     self._notes.append(ViewNote("heard", pitch, onset, max(onset, beat)))
                 if on:
                     self._held_onsets[pitch] = beat
-            case protocol.ChartEvent() as chart if chart.bars:
+            case events.ChartEvent() as chart if chart.bars:
                 self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
                 self.title = printable(chart.title)
                 self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)
@@ -148,29 +148,29 @@ class WatchState(Struct):
                 quarters = (float(meter.quarters) for meter in self.meters)
                 self._bar_line_beats = tuple(accumulate(quarters, initial=0.0))
 
-    def _apply_text(self, event: protocol.Message) -> None:
+    def _apply_text(self, event: Message) -> None:
         match event:
-            case protocol.StatusEvent(settings=values):
+            case events.StatusEvent(settings=values):
                 self.settings |= values
-            case protocol.ChangedEvent(values):
+            case events.ChangedEvent(values):
                 self.settings |= values
                 self.add_log("info", ", ".join(f"{name} is {value}" for name, value in values.items()))
-            case protocol.PortsEvent(text):
+            case events.PortsEvent(text):
                 self.ports = printable(text)
-            case protocol.LearnedEvent(binding, target):
+            case events.LearnedEvent(binding, target):
                 self.add_log("info", f"learned: {binding} is {target}")
-            case protocol.LogEvent(level, text):
+            case events.LogEvent(level, text):
                 self.add_log(level, text)
-            case protocol.Refusal():
+            case requests.Refusal():
                 self.requested_mode = ""
                 self.add_log("error", event.error)
 
-    def apply_request(self, request: protocol.Request) -> None:
+    def apply_request(self, request: requests.Request) -> None:
         """Assume that the daemon does what the user requests, so that the next key can start from it."""
         match request:
-            case protocol.ModeRequest(mode):
+            case requests.ModeRequest(mode):
                 self.requested_mode = mode
-            case protocol.SetRequest(key, value):
+            case requests.SetRequest(key, value):
                 self.settings[key] = value
 
     def beat_at(self, second: float) -> float | None:
@@ -234,7 +234,7 @@ class WatchState(Struct):
             self.log.append((printable(level).lower(), printable(text)))
 
 
-def read_message(line: str) -> protocol.Message | None:
+def read_message(line: str) -> Message | None:
     """Return the message in a line; None for a line that is not understood."""
     try:
         return decode_message(line)

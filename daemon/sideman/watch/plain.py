@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TextIO
 
-from sideman.control.protocol import BarEvent, HeardEvent, Message
+from sideman.control.codec import Message
+from sideman.control.events import BarEvent, HeardEvent
 from sideman.core.words import BarLine
 from sideman.watch.model import WatchState, read_message
 from sideman_models.text import count_noun, printable

@@ -23,7 +23,7 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sideman.control.protocol import REQUESTS, ModeRequest, Request, SetRequest
+from sideman.control.requests import REQUESTS, ModeRequest, Request, SetRequest
 from sideman.core.actions import ACTIONS
 from sideman.core.errors import SidemanError
 from sideman.core.input.midi_mapping import stepped_value

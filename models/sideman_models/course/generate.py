@@ -24,7 +24,8 @@ from msgspec import Struct
 from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
 from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import TONE_KINDS, Chord, Quality, pitch_name
+from sideman_models.music.harmony import Chord, pitch_name
+from sideman_models.music.qualities import TONE_KINDS, Quality
 from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import TICKS_PER_QUARTER, Value, choose_pitch, parse_value
 from sideman_models.network.lstm import Floats, LstmState, Network, softmax

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from sideman_models.music.harmony import CHORD_FAMILIES, NO_CHORD, TONE_KINDS, Chord
+from sideman_models.music.harmony import NO_CHORD, Chord
+from sideman_models.music.qualities import CHORD_FAMILIES, TONE_KINDS
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
 RowIndices = npt.NDArray[np.intp]

@@ -23,7 +23,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman_models.music.context import Bars, ChordChanges, Place, place_at
-from sideman_models.music.harmony import TONE_KINDS, parse_chord
+from sideman_models.music.harmony import parse_chord
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, clip_interval, quantize_duration
 
 MIN_REST_TICKS = TICKS_PER_QUARTER // 4

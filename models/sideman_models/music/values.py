@@ -9,7 +9,6 @@ semitones that was played (``C,0.500,+2``), and rests are values too (``R,1.000`
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,7 +18,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.errors import ValueTextError
-from sideman_models.music.harmony import TONE_KINDS, Chord
+from sideman_models.music.harmony import Chord
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.smoothing import within_leap, without_repeated
 
 TICKS_PER_QUARTER = 12
@@ -36,7 +36,11 @@ DURATION_GRID = tuple(ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 
 """Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter note, up to four quarter notes."""
 
 # Midway between two grid durations the binary one wins. Half of the shortest duration is rounded up to it.
-_NEAREST_GRID_TICKS = (0, 2, 2, 3, 4, 6, 6, 6, 8, 9, 10, 12)
+_OF_A_QUARTER = (0, 2, 2, 3, 4, 6, 6, 6, 8, 9, 10, 12)
+_NEAREST_GRID_TICKS = tuple(
+    ticks // TICKS_PER_QUARTER * TICKS_PER_QUARTER + _OF_A_QUARTER[ticks % TICKS_PER_QUARTER]
+    for ticks in range(_MAX_DURATION + 1)
+)
 
 
 def quantize_duration(ticks: float) -> int:
@@ -45,9 +49,9 @@ def quantize_duration(ticks: float) -> int:
         return 0
     if ticks >= _MAX_DURATION:
         return _MAX_DURATION
-    around = (divmod(whole, TICKS_PER_QUARTER) for whole in (math.floor(ticks), math.ceil(ticks)))
-    nearest = (TICKS_PER_QUARTER * quarters + _NEAREST_GRID_TICKS[rest] for quarters, rest in around)
-    return min(nearest, key=lambda grid: abs(grid - ticks))
+    whole = int(ticks)
+    lower, upper = _NEAREST_GRID_TICKS[whole], _NEAREST_GRID_TICKS[whole + (ticks > whole)]
+    return lower if abs(lower - ticks) <= abs(upper - ticks) else upper
 
 
 class IntervalRange(Struct, frozen=True):

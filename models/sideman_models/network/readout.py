@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from sideman_models.errors import BundleError
 from sideman_models.music.context import Place
-from sideman_models.music.harmony import TONE_KINDS
+from sideman_models.music.qualities import TONE_KINDS
 from sideman_models.music.values import TICKS_PER_QUARTER, Value
 from sideman_models.network.lstm import Floats
 from sideman_models.network.storage import check_shapes

@@ -17,7 +17,8 @@ from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import BarPlayed, Command, MidiEvent, NoteOff, NoteOn, SetChart
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
-from sideman_models.music.harmony import TONE_KINDS, Chord, parse_chord
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.qualities import TONE_KINDS
 from support.fakes import performance
 from support.strategies import chord_symbols
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.input.chord_detection import SETTLE_S, ChordDetector, detect_chord
-from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, chord_on, parse_chord, parse_pitch
+from sideman_models.music.harmony import Chord, chord_on, parse_chord, parse_pitch
+from sideman_models.music.qualities import QUALITIES, QUALITY_PRIORS
 
 detectable = [quality for quality in QUALITIES.values() if len(quality.tones) > 2]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sideman_models.corpus.midi import chord_finder
 from sideman_models.corpus.midi.chord_finder import TimeSlots, find_chords
 from sideman_models.corpus.midi.parser import TimedNote
-from sideman_models.music.harmony import NO_CHORD, QUALITY_PRIORS, parse_chord
+from sideman_models.music.harmony import NO_CHORD, parse_chord
+from sideman_models.music.qualities import QUALITY_PRIORS
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 BAR = 4 * TICKS_PER_QUARTER

@@ -7,7 +7,7 @@ keys went down do not belong to the new chord: it is then detected again without
 all its keys. The sustain pedal makes no difference.
 
 **Which.** A chord needs three different notes, and its root is one of them; otherwise the chord before stays in force.
-Of all qualities in `sideman_models.music.harmony` on these roots, the first one is taken in the order of
+Of all qualities in `sideman_models.music.qualities` on these roots, the first one is taken in the order of
 
 1. the fewest misfits: held notes that are not in the chord, and chord tones that are not held. A perfect fifth may be
    missing (but not that of 69#11, which would be a ninth chord a tone higher). If nothing is missing, a bass note that
@@ -30,7 +30,8 @@ import math
 from collections.abc import Collection
 from functools import lru_cache
 
-from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, Quality, chord_on
+from sideman_models.music.harmony import Chord, chord_on
+from sideman_models.music.qualities import QUALITIES, QUALITY_PRIORS, Quality
 
 SETTLE_S = 0.04
 """A chord is detected this long after its keys last changed."""

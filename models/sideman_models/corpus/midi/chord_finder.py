@@ -30,7 +30,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from sideman_models.corpus.midi.parser import TimedNote
-from sideman_models.music.harmony import NO_CHORD, QUALITIES, QUALITY_PRIORS, Chord, chord_on
+from sideman_models.music.harmony import NO_CHORD, Chord, chord_on
+from sideman_models.music.qualities import QUALITIES, QUALITY_PRIORS
 
 Floats = npt.NDArray[np.floating]
 

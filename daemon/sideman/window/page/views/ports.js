@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The MIDI ports and who is connected, and how late the page learns of notes: a histogram; the counts.
+// The MIDI ports and who is connected; how late notes leave and, apart from that, how late the page learns of them:
+// histograms; the counts.
 
 import { make } from "../dom.js";
 import { word } from "../words.js";
 
-const EDGES = [2, 5, 10, 20, 50, 100, 200]; // milliseconds
+const EDGES = { sent: [0.5, 1, 2, 5, 10, 20], learned: [2, 5, 10, 20, 50, 100, 200] }; // milliseconds
 const REFRESH_MS = 1000;
 
 export function showPorts(store) {
@@ -16,7 +17,7 @@ export function showPorts(store) {
       make("tr", {},
         make("th", { scope: "row", textContent: port.setting }),
         make("td", { textContent: port.name }),
-        make("td", { textContent: word(port.open ? "ports.open" : "ports.closed") }),
+        make("td", { textContent: port.open ? word("ports.open") : port.why || word("ports.closed") }),
         make("td", { textContent: port.listeners.join(", ") || word("ports.alone") })));
     const heads = ["ports.setting", "ports.name", "ports.state", "ports.listeners"];
     details.lastElementChild.replaceChildren(
@@ -24,8 +25,11 @@ export function showPorts(store) {
       make("table", { className: "facts" },
         make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col", textContent: word(head) })))),
         make("tbody", {}, ...rows)),
-      make("h3", { textContent: word("late.title") }),
-      histogram(store.state.late),
+      ...Object.entries(EDGES).flatMap(([name, edges]) => [
+        make("h3", { textContent: word(`late.${name}`) }),
+        make("p", { textContent: word(`late.${name}.about`) }),
+        histogram(store.state.late[name], edges),
+      ]),
       make("p", { textContent: status ? word("counts", status) : "" }),
     );
   };
@@ -34,10 +38,10 @@ export function showPorts(store) {
   setInterval(draw, REFRESH_MS);
 }
 
-function histogram(late) {
-  const counts = [...EDGES, Infinity].map((edge, index) => late.filter((ms) => ms < edge && (index === 0 || ms >= EDGES[index - 1])).length);
+function histogram(late, edges) {
+  const counts = [...edges, Infinity].map((edge, index) => late.filter((ms) => ms < edge && (index === 0 || ms >= edges[index - 1])).length);
   const rows = counts.map((count, index) => {
-    const text = index < EDGES.length ? word("late.below", { ms: EDGES[index] }) : word("late.above", { ms: EDGES.at(-1) });
+    const text = index < edges.length ? word("late.below", { ms: edges[index] }) : word("late.above", { ms: edges.at(-1) });
     return make("li", {}, make("span", { textContent: text }),
       make("meter", { min: 0, max: Math.max(1, late.length), value: count, "aria-label": text }), make("span", { textContent: String(count) }));
   });
