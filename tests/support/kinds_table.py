@@ -25,7 +25,8 @@ from sideman.charts.detect import read_chart  # noqa: E402
 from sideman.charts.musicxml import read_musicxml  # noqa: E402
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, Meter  # noqa: E402
 from sideman.core.chart.styles import STYLES  # noqa: E402
-from sideman_models.music.harmony import QUALITIES, chord_on, parse_chord  # noqa: E402
+from sideman_models.music.harmony import chord_on, parse_chord  # noqa: E402
+from sideman_models.music.qualities import QUALITIES  # noqa: E402
 from support.midi_kinds import KINDS, faults  # noqa: E402
 from support.scores import CHORD_SPELLINGS, FORMS, ROOTS, SPELLINGS, Song, song_bars, write_score  # noqa: E402
 
