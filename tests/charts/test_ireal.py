@@ -161,7 +161,8 @@ def test_only_what_has_no_chords_is_refused(text: str, words: str) -> None:
     ("music", "expected", "words"),
     [
         ("T44[C   |D?   Z", "C D", "bar 2: '?' is not known"),
-        ("T44[C   |H   Z", "C", "bar 2: 'H' is not known"),
+        ("T44[C   |H   Z", "C B", "H is read as B, and B as Bb"),
+        ("T44[H7  B7  |Es-7As7/FisZ", "B7 Eb-7", "H is read as B, and B as Bb"),
         ("T44[C   |Dsusb   |E   Z", "C Dsus E", "bar 2: 'Dsusb' is not understood; it is read as Dsus"),
         ("T44[C   |D*maj 7 no idea*   Z", "C Dmaj7", "bar 2: 'D*maj 7 no idea*' is not understood"),
         ("T47[C   |DZ", "C D", "bar 1: 'T47' is not a meter"),
