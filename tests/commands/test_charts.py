@@ -108,7 +108,7 @@ def test_check_shows_each_song_of_a_set(tmp_path: Path, capsys: Said) -> None:
     config.write_text(text)
     status, out, _ = sideman(capsys, "check", "--config", str(config))
     assert status == 0
-    assert "set     1 waltz, in G: 24 bars, 150 bpm" in out
+    assert "songs   1 waltz, in G: 24 bars, 150 bpm" in out
     assert "        2 blues, 90 bpm, 2 choruses: 12 bars, 90 bpm" in out
     config.write_text(text.replace("blues", "bleus"))
     status, out, _ = sideman(capsys, "check", "--config", str(config))

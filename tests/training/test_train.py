@@ -297,7 +297,7 @@ def test_training_starts_from_another_network(
     first = [str(tmp_path / "first.txt"), "--out", str(tmp_path / "first"), "--units", "4", "--epochs", "1"]
     assert command.run(train_arguments(*first, "--validation", "0", "--licence", "CC0")) == 0
     output, warned = capsys.readouterr()
-    assert "too little music: 120 notes and 3 different values" in warned
+    assert "too little music: 120 notes and 4 different values" in warned
     assert "--from default" in warned
     assert "is replaced" not in warned
     assert output.splitlines()[-1] == f"play it: sideman run --sound --set model.bundle={tmp_path / 'first'}"
