@@ -239,6 +239,7 @@ class Engine:
             played_notes=self._soloist.played_notes,
             settings=self.settings,
             practice=self.practice.text(self.live.midi.transpose),
+            target=self._soloist.target_text(whole_tick_at(max(beat, self.timeline.start))),
         )
 
     def plan(self) -> tuple[events.PlannedNote, ...]:
@@ -673,7 +674,7 @@ class Engine:
         while True:
             reached = reached_beat(self.timeline.beat_at(second))  # the tempo may change on a bar line
             if self._soloist.next_beat() <= reached:
-                self.prepare(second)
+                self._choose(second)
             beat, step = self._next_step()
             if beat > reached:
                 return
@@ -711,9 +712,13 @@ class Engine:
     def prepare(self, second: float) -> None:
         """Let the soloist choose ahead, at `second`, what it plays next, and the band plan its next bar."""
         if self.transport.rolling:
-            self._soloist.prepare(second)
-            for part in self.band:
-                part.prepare()
+            self._choose(second)
+            self._soloist.work_ahead()
+
+    def _choose(self, second: float) -> None:
+        self._soloist.prepare(second)
+        for part in self.band:
+            part.prepare()
 
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):

@@ -18,6 +18,7 @@ from sideman.core.chart.chart import Chart, ChartError, Meter, parse_meter
 from sideman.core.chart.places import check_place
 from sideman.core.chart.styles import STYLES, Style
 from sideman.core.settings.set_list import SetSong, set_list_type
+from sideman.core.settings.target_notes import SOME_TONES, TargetNote, read_targets, read_tones, tones_text
 from sideman.core.settings.types import (
     PitchRange,
     SettingType,
@@ -263,6 +264,33 @@ class ModelSettings(Struct, frozen=True):
     )
 
 
+def _target_type() -> SettingType:
+    def read(value: object) -> tuple[TargetNote, ...]:
+        if value in ("off", None, False):
+            return ()
+        if not isinstance(value, str):
+            raise ValueError  # noqa: TRY004 - all types refuse a value with the same error
+        return read_targets(value)
+
+    def write(value: tuple[TargetNote, ...]) -> object:
+        return ", ".join(target.text for target in value) or "off"
+
+    return SettingType('off or bars with tones, such as "17: 3, 32.4: root" (quotes in a file)', read, None, write)
+
+
+def _ending_type() -> SettingType:
+    def read(value: object) -> tuple[str, ...]:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError  # noqa: TRY004 - as above
+        return () if value == "any" else read_tones(str(value))
+
+    allowed = f"any, or a tone: {SOME_TONES}; also 3 or 5"
+    return SettingType(allowed, read, None, lambda value: tones_text(value) or "any")
+
+
+TARGET_TYPE, ENDING_TYPE = _target_type(), _ending_type()
+
+
 class PlaySettings(Struct, frozen=True):
     """How sideman plays.
 
@@ -389,6 +417,19 @@ class PlaySettings(Struct, frozen=True):
     )
     range: PitchRange = _setting(
         SOLO_RANGE, pitch_range_type(), "The lowest and the highest pitch of the solo. Middle C is C4, or 60."
+    )
+    target: tuple[TargetNote, ...] = _setting(
+        (),
+        TARGET_TYPE,
+        "Notes that the solo comes to for certain, each time around: a bar of the form, a colon and a tone, such as "
+        '"17: 3, 32.4: root". The tone is a degree of the chord there, a note (Bb) or a pitch (Bb4); 3 or 5 is a '
+        "choice. 17.3 is beat 3 of bar 17, 17.3+ half a beat later.",
+    )
+    ending: tuple[str, ...] = _setting(
+        ("root", "3", "5"),
+        ENDING_TYPE,
+        "The tone to which the solo comes on the last chord, where the music has an end: tones as in target; any is "
+        "whichever chord tone comes.",
     )
     density: float = _setting(
         1.0,
