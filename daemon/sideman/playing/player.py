@@ -17,7 +17,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.core.settings.schema import Settings
 from sideman.playing.inbox import Clock
@@ -136,6 +137,7 @@ class Player:
         idle = self._clock.is_idle()
         if idle:
             self.engine.prepare(now)
+            self.engine.work_ahead()
             self._remember_each_bar()
             next_s = self.engine.deadline()
             if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:

@@ -135,7 +135,7 @@ def test_without_a_target_nothing_is_different(rate: str) -> None:
 
 def test_the_target_of_another_players_turn_is_left_out() -> None:
     """Guards against notes in the player's turn."""
-    keys = {"play__mode": "trade", "play__trade_bars": 2, "play__target": "2: 3, 4: root, 5: Bb"}
+    keys: dict[str, Any] = {"play__mode": "trade", "play__trade_bars": 2, "play__target": "2: 3, 4: root, 5: Bb"}
     played = choices(40, **keys)
     assert pitch_at(played, 3 * BAR) % 12 == 2
     assert not {tick for tick in played if tick < 2 * BAR or 4 * BAR <= tick < 5 * BAR + 36}
@@ -174,7 +174,7 @@ def test_a_change_while_it_plays_holds_from_then_on() -> None:
 
 def test_a_loop_and_a_jump_come_to_their_targets() -> None:
     """Guards against targets that are aimed at where the form would go, and not where practice goes."""
-    keys = {"play__rate": "phrase", "play__target": "3: 3, 4: Bb", "practice__loop": "3-4"}
+    keys: dict[str, Any] = {"play__rate": "phrase", "play__target": "3: 3, 4: Bb", "practice__loop": "3-4"}
     played = choices(40, **keys)
     assert [pitch_at(played, tick) % 12 for tick in range(2 * BAR, 9 * BAR, 2 * BAR)] == [4] * 4
     assert [pitch_at(played, tick) % 12 for tick in range(3 * BAR, 9 * BAR, 2 * BAR)] == [10] * 3
@@ -192,7 +192,7 @@ def test_another_mode_from_a_bar_line_on() -> None:
 @settings(max_examples=12)
 def test_the_ending_comes_to_its_tone(seed: int, rate: str, tone: str) -> None:
     """Guards against an ending on another tone than the one that is asked for."""
-    keys = {"chart__choruses": 1, "play__ending": tone, "play__rate": rate, "play__seed": seed}
+    keys: dict[str, Any] = {"chart__choruses": 1, "play__ending": tone, "play__rate": rate, "play__seed": seed}
     played = choices(32, chart__changes="| Dm7 | G7 | Cmaj7 |", **keys)
     last = played[max(played)]
     assert (last.tick, last.length) == (2 * BAR, BAR)
@@ -203,7 +203,7 @@ def test_the_ending_comes_to_its_tone(seed: int, rate: str, tone: str) -> None:
 
 def test_a_target_on_the_last_note_comes_before_the_ending() -> None:
     """Guards against an ending that overrules the note that the player has asked for there."""
-    keys = {"chart__choruses": 1, "play__ending": "root", "play__target": "3: 9, 3.3: 3"}
+    keys: dict[str, Any] = {"chart__choruses": 1, "play__ending": "root", "play__target": "3: 9, 3.3: 3"}
     played = choices(32, chart__changes="| Dm7 | G7 | Cmaj7 |", **keys)
     assert pitch_at(played, 2 * BAR) % 12 == 2
     assert max(played) == 2 * BAR
@@ -267,7 +267,12 @@ def test_what_a_value_may_become_is_what_it_becomes(value: Value) -> None:
     chord = parse_chord("G7b9")
     for window in (0, 2):
         for leap in (0, 4):
-            keys = {"play__window": window, "play__leap": leap, "play__rate": "phrase", "play__range": "C3-C5"}
+            keys: dict[str, Any] = {
+                "play__window": window,
+                "play__leap": leap,
+                "play__rate": "phrase",
+                "play__range": "C3-C5",
+            }
             steps = performance(bundle, **keys).make_engine(0.0).improviser.steps
             shape = steps.shape_of[bundle.vocabulary.index_of(value)]
             for previous in range(48, 73, 5):

@@ -25,7 +25,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 _AHEAD_TICKS = 3 * HORIZON_TICKS
 """How far ahead of a target its approach is worked out, where there is time."""
 _SHOWN_TICKS = 4096 * TICKS_PER_QUARTER
-_MAX_APPROACHES = 8
+_MAX_APPROACHES, _MAX_CHARTS = 8, 4
 
 
 class Aim(Struct, frozen=True):
@@ -52,7 +52,7 @@ class Aims:
         self._improviser, self._turns = improviser, turns
         self._approaches: dict[tuple[object, ...], Approach] = {}
         self._made_for: tuple[object, ...] = ()
-        self._places: dict[object, list[tuple[int, TargetNote]]] = {}
+        self._places: dict[object, tuple[list[tuple[int, TargetNote]], object]] = {}
 
     # -- where the targets are
 
@@ -122,16 +122,17 @@ class Aims:
     def _places_in(self, span: ChartSpan) -> list[tuple[int, TargetNote]]:
         """Return the ticks of the targets in the first chorus of the chart of `span`."""
         targets, bars = self._live.play.target, span.chart.bars
-        key = (span.bar_line_tick(0), span.chart, targets)
-        if (known := self._places.get(key)) is None:
-            self._places.clear()
+        key = (span.bar_line_tick(0), id(span.chart), id(targets))  # both are kept in what is known
+        if (entry := self._places.get(key)) is None:
+            if len(self._places) >= _MAX_CHARTS:
+                self._places.clear()
             places = [
                 (span.bar_line_tick(target.bar - 1) + ticks, target)
                 for target in targets
                 if target.bar <= len(bars) and (ticks := target.ticks(bars[target.bar - 1].meter)) is not None
             ]
-            known = self._places[key] = sorted(places, key=lambda place: place[0])
-        return known
+            entry = self._places[key] = sorted(places, key=lambda place: place[0]), (span.chart, targets)
+        return entry[0]
 
     def _loop(self, chart: Chart) -> Place | None:
         written = self._live.settings.practice.loop
@@ -149,12 +150,13 @@ class Aims:
         return self._approach(tick, min(bound, tick + HORIZON_TICKS + 1))
 
     def _approach(self, tick: int, until: float) -> Approach | None:
-        first = next(self.ahead(tick, until), None)
-        if first is None:
+        aims = self.ahead(tick, tick + _AHEAD_TICKS + HORIZON_TICKS)
+        first = next(aims, None)
+        if first is None or first.tick >= until:
             return None
-        then = next(self.ahead(first.tick + 1, first.tick + HORIZON_TICKS), None)
-        if then is not None and self._turns.turn_end(first.tick) <= then.tick:
-            then = None
+        then = next(aims, None)
+        reach = min(self._turns.turn_end(first.tick), first.tick + HORIZON_TICKS)
+        then = None if then is None or then.tick >= reach else then
         return self._made(first, None if then is None else self._made(then, None))
 
     def _made(self, aim: Aim, then: Approach | None) -> Approach:
@@ -171,10 +173,13 @@ class Aims:
             self._approaches[key] = Approach(steps, aim.tick, aim.pitches, self._chart, self._chart, then)
         return self._approaches[key]
 
-    def work_ahead(self, tick: int) -> None:
-        """Do a part of what the way to the next aim from `tick` on takes to work out, of a bounded size."""
-        if (approach := self._approach(tick, tick + _AHEAD_TICKS)) is not None:
-            approach.work()
+    def work_ahead(self, tick: int) -> bool:
+        """Do a part, of a bounded size, of what has to be worked out for the way to the next aim from `tick` on.
+
+        Returns whether there was anything to do.
+        """
+        approach = self._approach(tick, tick + _AHEAD_TICKS)
+        return approach is not None and approach.work()
 
     # -- what is shown
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from sideman.core.chart.chart import Chart, ChartError, Meter
-from sideman.core.settings.types import PitchRange, quoted
+from sideman.core.settings.types import PitchRange, SettingType, quoted
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import Chord, frame_of, parse_pitch, pitch_name
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -110,6 +110,33 @@ def _read_target(text: str) -> TargetNote:
     if match is None:
         raise ValueError(f"{quoted(place.strip())} is no place: write a bar, from 1 on, or a bar and a beat: 17.3")
     return TargetNote(int(match[1]), int(match[2] or 1), bool(match[3]), read_tones(tones))
+
+
+def _read_target_setting(value: object) -> tuple[TargetNote, ...]:
+    if value in ("off", None, False):
+        return ()
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - all types refuse a value with the same error
+    return read_targets(value)
+
+
+TARGET_TYPE = SettingType(
+    'off or bars with tones, such as "17: 3, 32.4: root" (in quotes in a file)',
+    _read_target_setting,
+    None,
+    lambda targets: ", ".join(target.text for target in targets) or "off",
+)
+
+
+def _read_ending(value: object) -> tuple[str, ...]:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError  # noqa: TRY004 - as above
+    return () if value == "any" else read_tones(str(value))
+
+
+ENDING_TYPE = SettingType(
+    f"any, or a tone: {SOME_TONES}; 3 or 5 is a choice", _read_ending, None, lambda tones: tones_text(tones) or "any"
+)
 
 
 # -- what a target means over a chord
