@@ -31,7 +31,6 @@ from sideman.core.display import Display
 from sideman.core.engine_memory import EngineMemory, memory_of, recall
 from sideman.core.ensemble import Ensemble
 from sideman.core.events import ChangeSettings, ClockInput, Command, ControlChange, MidiEvent, NoteOff, NoteOn
-from sideman.core.ledger import release_channel
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
@@ -80,6 +79,7 @@ class Engine:
         self._parts, self._soloist, self._clock_out = ensemble.parts, ensemble.soloist, ensemble.clock_out
         self._mapping, self._turns = ensemble.mapping, ensemble.turns
         self._taps = TapTempoEstimator()
+        self._key = chart.chart.info.key  # of the bar that began last
         self._display = Display(ensemble)
         self._bar_line = BarLine(ensemble)
         self._songs = SongQueue(ensemble, self._bar_line)
@@ -213,7 +213,7 @@ class Engine:
                     self._clock_out.invite()
                 return [*(self.ledger.silencing() if was_lost else ()), *self._setup(second)]
             case events.ReleaseChannel(channel):
-                return release_channel(channel)
+                return self.ledger.release_rest(channel)
             case Start():
                 started = self._move_transport(self.transport.command("start"), second)
                 return [*started, *voice_sounds(self.live.midi, self.live.play)]  # the lamp follows the state
@@ -485,7 +485,9 @@ class Engine:
                 part.start_bar(tick)
         if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
-            self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
+            key, self._key = self._key, self.chart.key_at(tick)
+            new_key = self._key if self._key != key else None
+            self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes, new_key))
         # If the machine stood still, continue with the bar that sounds now.
         sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
         self._set_bar_line(max(tick + bar_ticks, sounding_line, whole_tick_at(self.timeline.start)))
@@ -516,6 +518,7 @@ class Engine:
         The beats of the tempo stay. Nothing sounds yet, and no key of the player is down.
         """
         recall(memory, self._ensemble, self._bar_line, self._songs)
+        self._key = self.chart.key_at(memory.bar_line - 1)
 
 
 def play_through(engine: Engine) -> Iterator[DueItem]:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from sideman.core.chart.styles import STRAIGHT_STYLES, Style
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.positions import next_multiple, tick_at
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import choruses_of
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
@@ -81,11 +82,7 @@ class Timeline:
     @property
     def swing(self) -> float:
         """Where the second eighth note of a beat falls, as a share of the beat."""
-        swing = self.live.play.swing
-        if swing is not None:
-            return swing
-        style = self.live.play.style or self.chart.chart.info.style
-        return 0.5 if style in STRAIGHT_STYLES else default_swing(self.tempo.bpm)
+        return swing_of(self.live.play, self.chart.chart.info.style, self.tempo.bpm)
 
     def style_at(self, tick: int) -> Style | Literal["plain"]:
         """Return how the band plays at `tick`."""
@@ -143,3 +140,10 @@ class Timeline:
             return False
         self.end = top + choruses * self.chart.chart.length
         return True
+
+
+def swing_of(play: PlaySettings, chart_style: Style | None, bpm: float) -> float:
+    """Return where the second eighth note of a beat falls, as a share of the beat, in a chart of this style."""
+    if play.swing is not None:
+        return play.swing
+    return 0.5 if (play.style or chart_style) in STRAIGHT_STYLES else default_swing(bpm)

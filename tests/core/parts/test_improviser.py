@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import Choice
-from sideman.core.parts.improviser import Improviser, RandomSource
+from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.masks import MASK_SETTINGS, ValueMasks, smoothing_rules
+from sideman.core.parts.random_source import RandomSource
 from sideman.core.settings.groups.play import PlaySettings
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value

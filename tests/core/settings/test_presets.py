@@ -24,7 +24,8 @@ from sideman_models.network.bundle import Bundle
 from support.fakes import classic_bundle, hanging_notes, modern_bundle, note_ons, performance, play_on_fake_clock
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
-PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"} | {"play.target"}
+PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
+PLACED |= {"play.target"}
 """Settings that decide when to play, so that a choice depends on more than its tick."""
 MADE_OF_SETTINGS = {"settings", "random_source", "rules", "_value_masks", "_steps"}
 TARGETS = {"play.target": ["off", "2: 3", "1.2: Bb4 or E, 2.4+: root"], "play.ending": ["any", "root or 3"]}
