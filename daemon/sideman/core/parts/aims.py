@@ -2,11 +2,12 @@
 """What the solo aims at: the target notes of `play.target` as they come round, and the tone it ends on.
 
 A target is aimed at in our own turn only. Everything is asked when it is needed, so it holds for the chart, the turns
-and the settings in force: nothing is kept but what takes long to work out.
+and the settings in force; what was found is kept only as long as all of these are the same.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -50,6 +51,10 @@ class Aims:
     def __init__(self, timeline: Timeline, improviser: Improviser, turns: TurnPlan) -> None:
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser, self._turns = improviser, turns
+        # What was found last, the ticks for which it holds, and what it depends on.
+        self._found: Approach | None = None
+        self._found_for, self._numbers = (0, -1), (-1, 0.0, False)
+        self._basis: tuple[object, ...] = (None, None, None)
         self._approaches: dict[tuple[object, ...], Approach] = {}
         self._made_for: tuple[object, ...] = ()
         self._places: dict[object, tuple[list[tuple[int, TargetNote]], object]] = {}
@@ -150,9 +155,20 @@ class Aims:
         return self._approach(tick, min(bound, tick + HORIZON_TICKS + 1))
 
     def _approach(self, tick: int, until: float) -> Approach | None:
+        turns, first, last = self._turns, *self._found_for
+        basis = (self._live.settings, turns.mode_at(tick), turns.scheduled)
+        numbers = (self._chart.revision, self._timeline.end, turns.next_open_tick(tick) == tick)
+        is_same = numbers == self._numbers and all(map(operator.is_, basis, self._basis))
+        if not is_same or not first <= tick <= last:
+            self._basis, self._numbers, found = basis, numbers, self._find(tick)
+            last = found.tick if found else tick + _AHEAD_TICKS - HORIZON_TICKS - 1
+            self._found, self._found_for = found, (tick, last)
+        return self._found if self._found is not None and self._found.tick < until else None
+
+    def _find(self, tick: int) -> Approach | None:
         aims = self.ahead(tick, tick + _AHEAD_TICKS + HORIZON_TICKS)
         first = next(aims, None)
-        if first is None or first.tick >= until:
+        if first is None or first.tick >= tick + _AHEAD_TICKS:
             return None
         then = next(aims, None)
         reach = min(self._turns.turn_end(first.tick), first.tick + HORIZON_TICKS)

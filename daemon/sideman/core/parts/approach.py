@@ -80,6 +80,7 @@ class Steps:
         distances = np.abs(self.pitches[:, None] - self.pitches)[:, None]
         self._is_step = distances <= np.where(usual, WIDEST_STEP, WIDEST_FAST_STEP)[:, None]
         self._chords: dict[Chord, tuple[Mask, _Weights]] = {}
+        self._outside: dict[tuple[Chord, int | None], Mask] = {}  # from no pitch, or from one of the player's
 
     def lengths_at(self, bars: Bars, tick: int) -> npt.NDArray[np.intp]:
         """Return the ticks (D,) that a value of each length lasts when it begins at `tick`."""
@@ -105,6 +106,18 @@ class Steps:
             moves = self._pairs_of_notes @ reached[:, self.note_shapes].astype(np.float32) > 0
             moves = (moves & self._is_step).astype(np.float32)
             known = self._chords[chord] = reached, moves
+        return known
+
+    def reached_from(self, chord: Chord, previous: int | None) -> Mask:
+        """Return which pitches (S, P) each shape may become over `chord`, from one pitch or from none."""
+        if previous is not None and self.rules.low <= previous <= self.rules.high:
+            row: Mask = self.over(chord)[0][previous - self.rules.low]
+            return row
+        if (known := self._outside.get((chord, previous))) is None:
+            if len(self._outside) >= _MAX_CHORDS:
+                self._outside.clear()
+            known = self.reached(chord, None if previous is None else np.array([previous]))[0]
+            self._outside[chord, previous] = known
         return known
 
     def knows(self, chord: Chord) -> bool:
@@ -255,10 +268,7 @@ class Approach:
         self._work_to(before + 1)
         if before >= self._layers:
             return None
-        if previous is not None and steps.rules.low <= previous <= steps.rules.high:
-            reached = steps.over(chord)[0][previous - steps.rules.low]
-        else:
-            reached = steps.reached(chord, None if previous is None else np.array([previous]))[0]
+        reached = steps.reached_from(chord, previous)
         if before == 0:
             return Landing(steps, reached, chord, self._after_target(), self._is_target, previous, avoid)
         after = self._after(tick)
