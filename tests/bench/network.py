@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count, cycle, islice
@@ -12,7 +13,11 @@ from msgspec.structs import replace
 
 from bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
 from bench.scene import performance, undisturbed
-from sideman.core.parts.improviser import Improviser
+from sideman.core.events import Choice
+from sideman.core.parts.aims import Aims
+from sideman.core.parts.improviser import ChoiceConstraints, Improviser
+from sideman.core.settings.target_notes import TargetNote
+from sideman.core.turns import TurnPlan
 from sideman.service.service import THREAD_SWITCH_S
 from sideman_models.music.context import Place, clash_mask_at
 from sideman_models.music.motifs import MEMORY_LIMIT
@@ -36,6 +41,7 @@ def figures(effort: float) -> Iterator[Figure]:
         yield _classic_step(rounds)
         yield _default_step(rounds)
         yield _decision(rounds)
+        yield _decision(rounds, "3", "root")
 
 
 def classic_weights() -> Weights:
@@ -74,10 +80,11 @@ def _default_step(rounds: int) -> Figure:
     return _in_us(what, times["ours"], {_FLOOR: times["products"]}, budget)
 
 
-def _decision(rounds: int) -> Figure:
+def _decision(rounds: int, *tones: str) -> Figure:
     """The choice of the next value: write the last note as a value, then step, motifs, masks, draw and pitch.
 
-    The memory of motifs is as full as after an evening.
+    The memory of motifs is as full as after an evening. With `tones`, each bar has a target note, in turn one of them,
+    to which the way has been worked out when there was time.
 
     The budget is for the processor time of the thread: of such a short time on the wall clock, the 99th percentile
     belongs mostly to other programs.
@@ -85,25 +92,34 @@ def _decision(rounds: int) -> Figure:
     made = performance()
     network = made.network
     network.motif = np.ones_like(network.motif)  # whatever the bundle has learned
-    improviser = made.make_engine(0.0).improviser
+    engine = made.make_engine(0.0)
+    improviser = engine.improviser
+    bars = range(1, len(made.chart.bars) + 1)
+    engine.live.change(
+        [("play.target", tuple(TargetNote(bar, 1, False, tones[bar % 2 :][:1]) for bar in bars if tones))]
+    )
+    aims = Aims(engine.timeline, improviser, TurnPlan(engine.live, engine.chart))
     _remember_motifs(improviser)
     places, step = cycle(_places(improviser)), _step_at(improviser, network)
     wall, own, steps, cold = list[float](), list[float](), list[float](), list[float]()
     ticks = count(0, TICKS_PER_QUARTER)
     for tick in islice(ticks, rounds * _EACH):
         steps.append(seconds_of(lambda: step(next(places))))
+        while aims.work_ahead(tick):
+            pass
         start = time.thread_time_ns()
-        wall.append(_choose(improviser, tick))
+        wall.append(_choose(improviser, tick, aims))
         own.append((time.thread_time_ns() - start) / 1e9)
-        improviser.record_played(improviser.choose(tick))
+        improviser.record_played(_choice(improviser, tick, aims))
     for tick in islice(ticks, max(2, rounds // 4)):
         time.sleep(_PAUSE_S)
-        cold.append(_choose(improviser, tick))
-        improviser.record_played(improviser.choose(tick))
+        cold.append(_choose(improviser, tick, aims))
+        improviser.record_played(_choice(improviser, tick, aims))
     beside = {"one of its steps": steps, f"after a pause of {1e3 * _PAUSE_S:.0f} ms, as while playing": cold}
     own_p99 = 1e6 * p99(own)
     budget = Budget(f"p99 of its processor time at most {DECISION_US} µs", DECISION_US, own_p99)
-    return _in_us(f"a whole decision of default, {REMEMBERED:,} values remembered", wall, beside, budget)
+    what = "a decision of default on the way to a target" if tones else "a whole decision of default"
+    return _in_us(f"{what}, {REMEMBERED:,} values remembered", wall, beside, budget)
 
 
 def _remember_motifs(improviser: Improviser) -> None:
@@ -114,8 +130,12 @@ def _remember_motifs(improviser: Improviser) -> None:
     improviser.recall(replace(memory, motifs=codes))
 
 
-def _choose(improviser: Improviser, tick: int) -> float:
-    return seconds_of(lambda: improviser.choose(tick))
+def _choose(improviser: Improviser, tick: int, aims: Aims) -> float:
+    return seconds_of(lambda: _choice(improviser, tick, aims))
+
+
+def _choice(improviser: Improviser, tick: int, aims: Aims) -> Choice:
+    return improviser.choose(tick, ChoiceConstraints(approach=aims.approach(tick, math.inf)))
 
 
 def _places(improviser: Improviser) -> list[Place]:

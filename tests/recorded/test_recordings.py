@@ -36,7 +36,7 @@ from support.recordings import (
 )
 
 KINDS = (BarStarted, BarPlayed, NoteHeard)
-NEW_DEFAULTS = {"play.repetition": "auto"}
+NEW_DEFAULTS = {"play.repetition": "auto", "play.ending": "root or 3 or 5"}
 """The keys that the configuration leaves out, and that have another default by now."""
 
 

@@ -106,7 +106,14 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "again": {"play__rate": "phrase", "play__density": 0.3},
     "ending": {
         "play__rate": "phrase",
+        "play__ending": "any",
         "chart__choruses": 1,
+        "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
+    },
+    "target": {
+        "play__rate": "phrase",
+        "play__target": "2: 3, 3.3: Bb4, 4.4+: root or 5",
+        "chart__choruses": 2,
         "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
     },
     "shells": {"play__comp": "shells", "play__style": "plain", "play__mode": "off", "chart__changes": FAST},

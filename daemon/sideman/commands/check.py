@@ -19,6 +19,7 @@ from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.practice import check_loop
 from sideman.core.settings.schema import KEYS, Settings, settings_line, song_of, value_of, with_values
+from sideman.core.settings.target_notes import check_targets
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.words import chart_text, play_words
 from sideman.exit_status import exit_status_and_message
@@ -116,6 +117,7 @@ def _chart(settings: Settings) -> str:
     """The chart as the player reads it."""
     sounding, transpose = load_chart(settings), settings.midi.transpose
     check_loop(settings, sounding)
+    check_targets(settings.play.target, sounding, settings.play.range)
     chart = sounding.shown(transpose)
     song = song_of(settings)
     source = ((song.chart if song else settings.chart.file) or "chart.changes")[

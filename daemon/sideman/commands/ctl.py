@@ -241,6 +241,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
         "next": "" if coming is None else f"{_note(answer)} on beat {coming['beat']:g} ({coming['value']})",
         "practice": answer.get("practice", ""),
+        "target": answer.get("target", "").removeprefix("target: "),
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
         "ports": answer["ports"],

@@ -262,6 +262,7 @@ class ControlApi(Struct, dict=True):
             waiting=snapshot.waiting,
             turn_ends=snapshot.state_until,
             practice=snapshot.practice,
+            target=snapshot.target,
         )
 
     def _change_mode(self, request: requests.ModeRequest) -> requests.ModeResult:

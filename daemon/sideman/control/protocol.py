@@ -100,6 +100,7 @@ class Status(DaemonInfo, frozen=True):
     waiting: str = ""
     turn_ends: Beat | None = None
     practice: str = ""
+    target: str = ""
 
 
 class PortInfo(Struct, frozen=True):

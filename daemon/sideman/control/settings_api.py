@@ -38,6 +38,7 @@ from sideman.core.settings.schema import (
     write_value,
 )
 from sideman.core.settings.set_list import find_song
+from sideman.core.settings.target_notes import check_targets
 from sideman.core.settings.types import quoted
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 
@@ -218,9 +219,11 @@ class SettingsApi(Struct):
     ) -> Mapping[str, object]:
         """Apply values of live keys, and the chart that they lead to, at its own tempo; return all that changes.
 
-        A loop that this chart does not have ends.
+        A loop that this chart does not have ends; targets that it does not have stay, for the next chart.
         """
         wanted = with_values(self.settings, values.items())
+        if "play.target" in values:
+            check_targets(wanted.play.target, self.chart if chart is None else chart, wanted.play.range)
         try:
             check_loop(wanted, self.chart if chart is None else chart)
         except ChartError:

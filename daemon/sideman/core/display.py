@@ -92,6 +92,7 @@ class Display:
             played_notes=soloist.played_notes,
             settings=settings,
             practice=ensemble.practice.text(settings.midi.transpose),
+            target=soloist.target_text(whole_tick_at(max(beat, timeline.start))),
         )
 
     def plan(self) -> tuple[events.PlannedNote, ...]:

@@ -438,6 +438,11 @@ class Engine:
             for part in self.band:
                 part.prepare()
 
+    def work_ahead(self) -> None:
+        """Work out a part of what a later choice needs, of a bounded size: when there is time, and nothing to play."""
+        if self.transport.rolling:
+            self._soloist.work_ahead()
+
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):
             sent = self._start_note(played) if isinstance(played, PlayedNote) else [played]

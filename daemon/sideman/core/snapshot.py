@@ -22,7 +22,7 @@ class Snapshot(Struct, frozen=True):
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
     until the beat `state_until`; None where that is not known ahead.
-    `practice` says what practice brings next.
+    `practice` says what practice brings next, `target` which target note comes next.
     """
 
     second: float
@@ -46,6 +46,7 @@ class Snapshot(Struct, frozen=True):
     settings: Settings
     state_until: float | None = None
     practice: str = ""
+    target: str = ""
 
     def beats_since(self, second: float) -> float:
         """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""

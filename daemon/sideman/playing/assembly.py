@@ -22,6 +22,7 @@ from sideman.core.positions import reached_beat
 from sideman.core.practice import check_loop
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings, choruses_of, with_values
+from sideman.core.settings.target_notes import check_targets
 from sideman.core.timeline import PlaySpan
 from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
 from sideman_models.errors import ModelsError
@@ -69,6 +70,7 @@ class Performance(Struct, frozen=True):
 def load_performance(settings: Settings, chart: Chart) -> Performance:
     """Load the bundle that `settings` name, to play over `chart`. Raises an error if anything is missing or wrong."""
     check_loop(settings, chart)
+    check_targets(settings.play.target, chart, settings.play.range)
     bundle = load_bundle(settings.model.bundle)
     seed = int.from_bytes(os.urandom(_SEED_BYTES)) if settings.play.seed is None else settings.play.seed
     return Performance(settings, chart, bundle.info, make_network(settings.model.engine, bundle.weights), seed)

@@ -142,6 +142,7 @@ class Player:
         idle = self._clock.is_idle()
         if idle:
             self.engine.prepare(now)
+            self.engine.work_ahead()
             self._remember_each_bar(now)
             next_s = self.engine.deadline()
             if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:

@@ -39,6 +39,7 @@ _KEPT_FIELDS = (
     "rolling",
     "waiting",
     "practice",
+    "target",
     "bpm",
     "seed",
     "ports",
@@ -74,6 +75,7 @@ class WatchState(Struct):
     rolling: bool = True
     waiting: str = ""  # for what, before the music begins
     practice: str = ""  # what practice brings next
+    target: str = ""  # the next target note
     mode: str = ""
     requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""

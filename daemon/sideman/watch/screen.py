@@ -148,7 +148,7 @@ def _title_line(state: WatchState, beat: float | None, second: float, width: int
     seed = "" if state.seed is None else f"seed {state.seed}"
     title = glyphs.printable(state.title)
     name = "sideman" if width >= _NARROW or not title else ""
-    next_up = (glyphs.printable(state.practice), "bold yellow")
+    next_up = (glyphs.printable(", ".join(filter(None, [state.practice, state.target]))), "bold yellow")
     return _join_parts((silent, "bold red"), (name, "bold cyan"), place, next_up, (title, "bold"), (seed, "dim"))
 
 

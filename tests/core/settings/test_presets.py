@@ -25,8 +25,10 @@ from support.fakes import classic_bundle, hanging_notes, modern_bundle, note_ons
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
 PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
+PLACED |= {"play.target"}
 """Settings that decide when to play, so that a choice depends on more than its tick."""
-MADE_OF_SETTINGS = {"settings", "random_source", "rules", "_value_masks"}
+MADE_OF_SETTINGS = {"settings", "random_source", "rules", "_value_masks", "_steps"}
+TARGETS = {"play.target": ["off", "2: 3", "1.2: Bb4 or E, 2.4+: root"], "play.ending": ["any", "root or 3"]}
 PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
 
 
@@ -38,6 +40,8 @@ def play_values(draw: st.DrawFn, keys: list[str] = PLAY) -> tuple[str, Any]:
     if key == "play.range":
         low = draw(st.integers(0, 100))
         return key, PitchRange(low, draw(st.integers(low, 127)))
+    if key in TARGETS:
+        return key, value_type.read(draw(st.sampled_from(TARGETS[key])))
     if value_type.controller_range is None:
         raise AssertionError(key)
     value = value_at_position(value_type.controller_range, draw(st.integers(0, 127)))

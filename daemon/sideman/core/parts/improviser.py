@@ -9,16 +9,16 @@ no cost when the player plays something in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sideman.core.events import Choice
+from sideman.core.parts.approach import Approach, ApproachStep, StepRules, Steps
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks, smoothing_rules
 from sideman.core.parts.random_source import RandomSource
 from sideman.core.parts.reweight import Logits, Reweighter
@@ -66,6 +66,8 @@ class ChoiceConstraints(Struct, frozen=True):
     must_be_chord_tone: bool = False
     pitch_range: PitchRange | None = None
     """The pitches allowed, in place of `play.range`."""
+    approach: Approach | None = None
+    """The way to the target note that is to be kept within reach."""
 
 
 UNCONSTRAINED = ChoiceConstraints()
@@ -107,6 +109,7 @@ class Improviser:
         self._context = bundle.context
         self._rules = smoothing_rules(live.play, classic=bundle.classic)
         self._value_masks = self._make_masks()
+        self._steps: Steps | None = None
         self._reweighter = Reweighter(bundle.vocabulary)
         self.touch = Touch(bundle)
         self._line = MelodicLine(changes, bars)
@@ -131,6 +134,7 @@ class Improviser:
             if any(getattr(play, name) != getattr(before, name) for name in MASK_SETTINGS):
                 self._rules = smoothing_rules(play, classic=self.bundle.classic)
                 self._value_masks = self._make_masks()
+                self._steps = None
         return play
 
     @property
@@ -148,6 +152,16 @@ class Improviser:
     def _make_masks(self, pitch_range: PitchRange | None = None) -> ValueMasks:
         settings = self._play if pitch_range is None else replace(self._play, range=pitch_range)
         return ValueMasks(self._vocabulary, settings, NO_RULES if self.bundle.classic else self._rules)
+
+    @property
+    def steps(self) -> Steps:
+        """Where the values lead to by the settings in force, for a line that has a target."""
+        play = self.settings
+        if self._steps is None:
+            pulse, pitches, classic = PULSE_TICKS.get(play.rate), play.range, self.bundle.classic
+            rules = StepRules(pitches.low, pitches.high, play.window, pulse, classic, self._rules)
+            self._steps = Steps(self._vocabulary, self._value_masks.allowed_shapes, rules)
+        return self._steps
 
     # -- what was played
 
@@ -243,10 +257,12 @@ class Improviser:
         """Choose the value that begins at `tick`, within `constraints`, at the tempo `bpm`. Nothing is changed."""
         place, logits = self.predict(tick)
         previous = place.previous_pitch
-        weights = None
+        weights, aim, way = None, constraints.approach, None
+        if aim is not None:
+            way = aim.at(tick, place.chord, previous, previous if self._must_not_repeat else None)
         if not constraints.must_rest:
             logits = self._adjust_logits(logits, constraints.player_onsets_per_beat)
-            weights = self._weights(logits, self._masks_for(place, constraints))
+            weights = self._weights(logits, self._masks_for(place, constraints), way)
         self._chosen_from = None
         length, (line, bar_ticks) = constraints.length, self._line.bars.bar_at(tick)
         tick_in_bar = tick - line
@@ -261,6 +277,9 @@ class Improviser:
         avoid, max_leap = previous if self._must_not_repeat else None, self.rules.leap
 
         def pitch_of(value: Value) -> int | None:
+            led = None if way is None else way.pitch(value, drawn)
+            if led is not None:
+                return led
             low, high = pitches.low, pitches.high
             return choose_pitch(value, place.chord, previous, low, high, window, drawn, avoid=avoid, max_leap=max_leap)
 
@@ -271,6 +290,8 @@ class Improviser:
             length = value.ticks
             if self.bundle.classic:  # the smoothing rules may change the length
                 length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
+        if aim is not None and tick < aim.tick:  # a pulse, or what no value of the network fills
+            length = min(length, aim.tick - tick)
         yours = self._yours(value, pitch, previous)
         return Choice(tick, length, index, value, pitch, touched.velocity, touched.delay, touched.loudness, yours)
 
@@ -330,9 +351,9 @@ class Improviser:
             return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
 
-    def _weights(self, logits: Logits, masks: Iterable[Mask]) -> Logits | None:
+    def _weights(self, logits: Logits, masks: Sequence[Mask], way: ApproachStep | None) -> Logits | None:
         """Return the weights of the values that the first mask with any value allows; None if all masks are empty."""
-        mask = next((mask for mask in masks if mask.any()), None)
+        mask = next((mask for mask in (masks if way is None else way.masks(masks)) if mask.any()), None)
         if mask is None:
             return None
         logits = np.where(mask, logits, -np.inf)

@@ -79,6 +79,12 @@ class ValueMasks:
         self._grid_masks: dict[int, Mask] = {}
         self._leap_masks: dict[tuple[Chord, int, bool], Mask] = {}
 
+    @property
+    def allowed_shapes(self) -> Mask:
+        """The values whose interval and duration the smoothing rules allow at every place; all if they allow none."""
+        has_notes = (self._allowed_shapes & self._notes).any()
+        return self._allowed_shapes if has_notes else np.ones_like(self._allowed_shapes)
+
     def masks_at(self, place: Place, *, must_sound: bool, avoid_repeat: bool) -> tuple[Mask, ...]:
         """Return the masks to try one after the other, because the stricter ones may be empty.
 

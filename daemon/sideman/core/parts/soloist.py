@@ -15,6 +15,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core.events import Choice, NoteOn
+from sideman.core.parts.aims import Aims
+from sideman.core.parts.approach import Approach
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.part import Part, PlannedRest, PlayedNote
@@ -61,6 +63,7 @@ class Soloist(Part):
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser = improviser
         self._turns = turns
+        self._aims = Aims(timeline, improviser, turns)
         self._choice_beat = math.inf
         self._decision = 0
         self._final_note_tick = math.inf  # as of the choice that is made
@@ -166,15 +169,34 @@ class Soloist(Part):
         self._choice_beat = self._placed_beat(tick, self.sounding_beat(tick), self.choice.delay)
 
     def _constraints(self, tick: int) -> ChoiceConstraints:
+        approach = self._approach(tick)
         if tick >= self._final_note_tick:
-            length = round(self._timeline.end_tick) - tick
-            return ChoiceConstraints(length=length, must_sound=True, must_be_chord_tone=True)
+            length, is_free = round(self._timeline.end_tick) - tick, approach is None
+            return ChoiceConstraints(length=length, must_sound=True, must_be_chord_tone=is_free, approach=approach)
         varied = None if self._variation is None else self._variation.constraints(tick)
         silent_ticks = tick - self._silent_since if tick == self._next_tick else 0
         return varied or ChoiceConstraints(
             player_onsets_per_beat=self._turns.mode_at(tick).player_onsets_per_beat(tick),
             silent_ticks=max(0, silent_ticks),
+            approach=approach,
         )
+
+    def _approach(self, tick: int) -> Approach | None:
+        """Return the way to what is aimed at next; a turn, and a phrase that comes again, begin a way of their own."""
+        end = self._turns.turn_end(tick)
+        bounds = [end] if end > tick else []
+        if self._variation is not None:
+            bounds.append(max(self._variation.start, tick + 1))
+        return self._aims.approach(tick, min(bounds, default=math.inf))
+
+    def work_ahead(self) -> None:
+        """Do a part of what the way to a target takes to work out, while there is time."""
+        if (tick := self.next_tick()) is not None:
+            self._aims.work_ahead(tick)
+
+    def target_text(self, tick: int) -> str:
+        """Return the next target note from `tick` on, in a musician's words; empty if there is none."""
+        return self._aims.text(tick, self._next_tick, self._last_tick, self._live.midi.transpose)
 
     def take_back(self) -> None:
         """Forget the choice that is made; the next one is made afresh."""

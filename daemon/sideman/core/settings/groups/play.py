@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sideman.core.chart.styles import STYLES, Style
 from sideman.core.settings.groups.definitions import group, setting
+from sideman.core.settings.target_notes import ENDING_TYPE, TARGET_TYPE, TargetNote
 from sideman.core.settings.types import (
     PitchRange,
     boolean_type,
@@ -151,6 +152,19 @@ class PlaySettings(Struct, frozen=True):
     )
     range: PitchRange = setting(
         SOLO_RANGE, pitch_range_type(), "The lowest and the highest pitch of the solo. Middle C is C4, or 60."
+    )
+    target: tuple[TargetNote, ...] = setting(
+        (),
+        TARGET_TYPE,
+        "Notes that the solo comes to for certain, each time around: a bar of the form, a colon and a tone, such as "
+        '"17: 3, 32.4: root". The tone is a degree of the chord there, a note (Bb) or a pitch (Bb4); 3 or 5 is a '
+        "choice. 17.3 is beat 3 of bar 17, 17.3+ half a beat later.",
+    )
+    ending: tuple[str, ...] = setting(
+        ("root", "3", "5"),
+        ENDING_TYPE,
+        "The tone to which the solo comes on the last chord, where the music has an end: tones as in target; any is "
+        "whichever chord tone comes.",
     )
     density: float = setting(
         1.0,

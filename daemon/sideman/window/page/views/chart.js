@@ -34,9 +34,10 @@ export function showChart(store) {
     const { chart, settings, status } = store.state;
     const loop = loopedBars(chart, settings["practice.loop"]);
     markBars(section, "looped", loop);
-    practice.firstElementChild.textContent = status?.practice ?? "";
+    const coming = [status?.practice, status?.target].filter(Boolean).join(", ");
+    practice.firstElementChild.textContent = coming;
     loopEnd.hidden = !loop;
-    practice.hidden = !loop && !status?.practice;
+    practice.hidden = !loop && !coming;
   };
   const follow = () => {
     const { chart, top, status } = store.state;
