@@ -11,41 +11,18 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sideman.core.chart.text import parse_changes
-from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.settings.schema import COMMON_TIME
-from sideman_models.music.line import LineValue, MelodicLine
-from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.music.line import LineValue
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.gradients import TRAINED
 from sideman_models.training.fine_tuning import KEPT_BACK_EVERY, MARGIN, PASSAGE_BARS, FineTuning, HeardValue, Outcome
-from support.fakes import CHANGES, classic_bundle, modern_bundle, motif_bundle
-
-HALF = TICKS_PER_QUARTER // 2
-
-
-def line_of(pitches: list[int], *, heard: bool = True) -> list[LineValue]:
-    """The values of a line of eighths over the changes of the tests, played by the player or by us."""
-    chart = ChartTimeline(parse_changes(CHANGES, COMMON_TIME, "test"))
-    line, written = MelodicLine(chart, chart), list[LineValue]()
-    for number, pitch in enumerate(pitches):
-        if heard:
-            written += line.add_note(number * HALF, pitch, heard=True)
-        else:
-            written += line.add_own_note(number * HALF, pitch, drawn_index=0)
-        line.release(number * HALF + HALF)
-    return written
+from support.fakes import classic_bundle, modern_bundle, motif_bundle
+from support.lines import lick, line_of
 
 
 def heard(written: list[LineValue]) -> list[HeardValue]:
     """The same in its plain form."""
     return [HeardValue.of(one) for one in written]
-
-
-def lick(bars: int) -> list[int]:
-    """A player who plays one figure over and over."""
-    return [60 + step for _ in range(bars) for step in (0, 2, 4, 5, 4, 2, 0, -1)]
 
 
 def rounds(tuning: FineTuning, pitches: list[int]) -> list[Outcome]:

@@ -17,9 +17,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sideman_models.errors import ModelsError
@@ -41,6 +42,8 @@ MAX_LEARNED, MAX_KEPT = 120, 40
 """How many passages are remembered to learn from, and to measure on: the latest."""
 MIN_NOTES = 24
 """The least number of values of the player to learn from, and of those that were kept back."""
+ACCEPTED_BARS = 16
+"""After a copy was accepted, the next one is only after so many further bars were learned from."""
 MARGIN = 0.01
 """By what share of its bits a copy has to be better than the network that plays."""
 UPDATES, LANES, RATE, PULL, CLIP = 10, 8, 2e-4, 10.0, 1.0
@@ -95,9 +98,9 @@ class Outcome(Struct, frozen=True):
 
     bars: int
     kept_bars: int
-    bits_at_first: float
-    bits_before: float
-    bits: float
+    bits_at_first: Annotated[float, Meta(gt=0)]
+    bits_before: Annotated[float, Meta(gt=0)]
+    bits: Annotated[float, Meta(ge=0)]
     accepted: bool
 
 
@@ -137,7 +140,7 @@ class FineTuning:
         self._learned: deque[_Passage] = deque(maxlen=MAX_LEARNED)
         self._kept: deque[_Passage] = deque(maxlen=MAX_KEPT)
         self._has_new = False  # to learn from
-        self._learned_bars = 0
+        self._learned_bars = self._accept_from = 0
         self._random = np.random.default_rng(seed)
         self._start_copy()
 
@@ -220,9 +223,9 @@ class FineTuning:
         gain = before - after
         error = float(gain.std()) / math.sqrt(len(gain))
         share = float(gain.mean() / before.mean())
-        accepted = share >= MARGIN and gain.mean() > 2 * error
+        accepted = share >= MARGIN and gain.mean() > 2 * error and self._learned_bars >= self._accept_from
         if accepted:
-            self.playing = copy
+            self.playing, self._accept_from = copy, self._learned_bars + ACCEPTED_BARS
         elif share <= -MARGIN:
             self._start_copy()
         kept_bars, means = (

@@ -261,6 +261,12 @@ class ModelSettings(Struct, frozen=True):
         "The software that computes the network: numpy starts quickly and needs little memory; tensorflow has to be "
         "installed and plays the same notes.",
     )
+    learn: bool = _setting(
+        False,
+        boolean_type(),
+        "Learn from what you play, while you play: a copy of the network learns beside the music, and plays on once it "
+        "foretells you better. The next start goes on from there, unless it has a seed. It needs model.engine: numpy.",
+    )
 
 
 class PlaySettings(Struct, frozen=True):
