@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman_models.music.line import LineValue, MelodicLine
 from sideman_models.music.values import TICKS_PER_QUARTER
 from support.fakes import CHANGES

@@ -33,7 +33,7 @@ from sideman.core.events import (
     SetChart,
     SetPortPeriod,
 )
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import TakeHeader
 from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidiFile

@@ -40,8 +40,9 @@ class PlaySpan(Struct, frozen=True):
 class Timeline:
     """The times of a performance over `chart`, by the settings of `live`. `start`, `top` and `end` are beats.
 
-    Nothing is played before `start`. `end` is infinite if the music does not end by itself. `top` is the beat on which
-    the chart's first bar began the last time: positions that a clock gives are counted from there.
+    Nothing is played before `start`. `end` is infinite if the music does not end by itself; where another song follows
+    instead, that begins on `song_start`, which is infinite otherwise. `top` is the beat on which the chart's first bar
+    began the last time: positions that a clock gives are counted from there.
     """
 
     def __init__(self, live: LiveSettings, chart: ChartTimeline, span: PlaySpan) -> None:
@@ -49,6 +50,7 @@ class Timeline:
         self.start = span.start
         self.top = 0.0
         self.end = math.inf if span.end is None else span.end
+        self.song_start = math.inf
         self.live = live
         self.chart = chart
         self.has_final_note = span.has_final_note
@@ -118,6 +120,11 @@ class Timeline:
             self.end += top - self.top
         self.top, self.start = top, max(position, 0.0) + top
         self.chart.move_top(top)
+
+    def move_end(self, beats: float) -> None:
+        """Let the music end `beats` later, or the song that follows begin so much later."""
+        self.end += beats
+        self.song_start += beats
 
     def final_note_tick(self) -> float:
         """Return the tick of the final note: where the last chord begins, or the last bar line if that is later."""

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat

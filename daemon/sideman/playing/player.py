@@ -17,7 +17,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.core.settings.schema import Settings
 from sideman.playing.inbox import Clock

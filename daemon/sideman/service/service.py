@@ -29,7 +29,8 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
 from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
 from sideman.core.settings.presets import settings_difference

@@ -22,8 +22,8 @@ from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks, smoothing_rules
 from sideman.core.parts.reweight import Logits, Reweighter
 from sideman.core.parts.touch import Touch, Touched, TouchMemory
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
 from sideman_models.music.harmony import CHORD_TONE
