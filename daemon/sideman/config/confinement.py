@@ -13,16 +13,22 @@ import signal
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
-def confine(memory_bytes: int, niceness: int) -> None:
+def confine(memory_bytes: int) -> None:
     """End with the daemon, and give up the right to write files, to become another user, and to use more memory."""
     with contextlib.suppress(AttributeError, OSError):  # not on macOS
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    with contextlib.suppress(OSError):  # a service's system calls may be filtered
-        os.nice(niceness)
     for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         limit(what, most)
+
+
+def go_last(niceness: int) -> None:
+    """Run only when the daemon and others do not, even if the daemon has a real-time priority: it is inherited."""
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS; a service's system calls may be filtered
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
 
 
 def open_nothing_more() -> None:

@@ -57,7 +57,6 @@ _NEEDED_LATER = (
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
 _QUALITIES = QUALITIES | RARE_QUALITIES
-_NICENESS = 5
 
 WrittenSettings = Mapping[str, Any]
 """The value of each key as JSON, see `core.settings.written`."""
@@ -343,7 +342,9 @@ def limit_itself() -> None:
     """
     import resource  # only this process needs it
 
-    confine(READING_MEMORY_BYTES, _NICENESS)
+    confine(READING_MEMORY_BYTES)
+    with contextlib.suppress(OSError):  # a service's system calls may be filtered
+        os.nice(5)
     for name in _NEEDED_LATER:
         importlib.import_module(name)
     for name in _ENCODINGS:

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Struct
 
-from sideman.config.confinement import confine, open_nothing_more
+from sideman.config.confinement import confine, go_last, open_nothing_more
 from sideman_models.limits import LEARNING_MEMORY_BYTES, WEIGHTS
 from sideman_models.network.bundle import load_bundle
 from sideman_models.network.learned import encode_learned, read_learned
@@ -49,7 +49,8 @@ class Answer(Struct, frozen=True):
 
 def main() -> None:
     """Learn from what comes on standard input until it ends."""
-    confine(LEARNING_MEMORY_BYTES, NICENESS)
+    confine(LEARNING_MEMORY_BYTES)
+    go_last(NICENESS)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     job = msgspec.convert(json.loads(source.readline()), LearningJob)
     bundle, learned = load_bundle(job.bundle), source.read(job.learned)

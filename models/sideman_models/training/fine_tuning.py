@@ -46,8 +46,11 @@ ACCEPTED_BARS = 16
 """After a copy was accepted, the next one is only after so many further bars were learned from."""
 MARGIN = 0.01
 """By what share of its bits a copy has to be better than the network that plays."""
-UPDATES, LANES, RATE, PULL, CLIP = 10, 8, 2e-4, 10.0, 1.0
-"""Steps of a round; passages in a step; the learning rate; the pull back in each step, times the rate; the clip."""
+UPDATES, LANES, RATE, PULL, CLIP = 2, 8, 2e-4, 10.0, 1.0
+"""Steps of a round; passages in a step; the learning rate; the pull back in each step, times the rate; the clip.
+
+So each passage is seen some sixteen times. With five times as many, the copy learns single passages by heart.
+"""
 _FIRST_MOMENT, _SECOND_MOMENT = 0.9, 0.999
 _MIN_PASSAGE = 4  # values
 
