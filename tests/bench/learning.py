@@ -33,6 +33,7 @@ from support.lines import lick, line_of
 
 LATER_US = 200
 """By how much later a daemon that learns may send, at the 99th percentile."""
+MEMORY_MB, UPDATE_MS = 90, 200
 _BPM, _BEATS, _ROUNDS, _UPDATES = 300, 160, 2, 10
 _PLAYED = {"tempo.bpm": _BPM, "play.mode": "trade", "play.trade_bars": 4, "play.comp": ["bass", "drums"]}
 
@@ -113,7 +114,9 @@ def _playing(rounds: int, beats: int) -> Iterator[Figure]:
     late = median(ours.tolist()), p99(ours.tolist())
     yield Figure("sending while it learns: late by", "µs", *late, beside, budget, note)
     memory = {"the daemon, learning": max(one.own_mb for one in daemons[True])}
-    yield Figure("memory of the process that learns", "MB", max(one.process_mb for one in daemons[True]), None, memory)
+    own = max(one.process_mb for one in daemons[True])
+    limit = Budget(f"at most {MEMORY_MB} MB", MEMORY_MB, own)
+    yield Figure("memory of the process that learns", "MB", own, None, memory, limit)
 
 
 def _histogram(name: str, samples: Any) -> dict[str, float]:
@@ -130,4 +133,6 @@ def _update(times: int) -> Figure:
     tuning.hear(map(HeardValue.of, line_of(lick(64))))
     stretches = [passage.stretch for passage in tuning._learned][:LANES]
     seconds = [seconds_of(lambda: tuning._update(stretches)) for _ in range(times)]
-    return Figure("one update of the learning, 8 passages", "ms", 1e3 * median(seconds), 1e3 * p99(seconds))
+    late = Budget(f"at most {UPDATE_MS} ms", UPDATE_MS, 1e3 * median(seconds))
+    what = f"one update of the learning, {LANES} passages"
+    return Figure(what, "ms", 1e3 * median(seconds), 1e3 * p99(seconds), budget=late)
