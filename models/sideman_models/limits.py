@@ -59,6 +59,8 @@ CORPUS_CACHE = Limit("a reading of a MIDI file that is kept on disk", 1 << 26)
 LIMITS = tuple(value for value in list(globals().values()) if isinstance(value, Limit))
 """The table of limits."""
 
+LEARNING_MEMORY_BYTES = 1 << 29
+"""What the process gets that learns while a daemon plays."""
 READING_SECONDS, READING_CPU_SECONDS, READING_MEMORY_BYTES = 10, 5, 1 << 29
 """What a process gets that reads for a playing daemon: from its start to its end, of the processor, of memory."""
 EXPORT_SECONDS = 300

@@ -21,7 +21,7 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.config.sources import SettingsSources
 from sideman.core.engine import Engine, play_through
 from sideman.core.engine_memory import EngineMemory
-from sideman.core.events import BarPlayed, NoteOff, NoteOn
+from sideman.core.events import BarPlayed, EventSent, NoteOff, NoteOn, Report
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import NO_PORT, PortRequest
 from sideman.playing.assembly import Performance
@@ -112,16 +112,23 @@ def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[f
 
 def _daemon(made: Performance) -> tuple[float, list[float]]:
     """The second of the daemon's first beat, and the seconds at which it sent."""
-    daemon = _Daemon(made.settings, made.chart, SettingsSources(), None)
+    daemon = Daemon(made.settings, made.chart, SettingsSources(), None)
     daemon.run()
     return daemon.start, daemon.output.seconds
 
 
-class _Daemon(Service):
+class Daemon(Service):
     """The daemon, with an output that only records when it sent."""
 
     start = 0.0
     output: _Output
+    due: list[float]
+    """The seconds at which each message was due, as the engine said then."""
+
+    def lateness(self) -> list[float]:
+        """Play; by how many seconds each message was late."""
+        self.run()
+        return [second - due for second, due in zip(self.output.seconds, self.due, strict=False)]
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
@@ -134,6 +141,14 @@ class _Daemon(Service):
     def _make_engine(self, performance: Performance, memory: EngineMemory | None) -> Engine:
         engine = super()._make_engine(performance, memory)
         self.start = engine.tempo.second
+        self.due, put = [], self._wakeup.put
+
+        def counted(report: Report) -> None:
+            if isinstance(report, EventSent):
+                self.due.append(report.second)
+            put(report)
+
+        self._wakeup.put = counted  # type: ignore[method-assign]
         return engine
 
     def _handle_signal(self, number: int) -> None:

@@ -55,9 +55,9 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
 
 def anything_of(hint: Any) -> st.SearchStrategy[Any]:
     """Anything that a field of this type can hold."""
-    if hint in LEAVES:
-        return LEAVES[hint]
     origin, args = get_origin(hint), get_args(hint)
+    if hint in LEAVES or (origin is Annotated and args[0] is str):
+        return LEAVES[hint] if hint in LEAVES else st.from_regex(args[1].pattern).map(str.strip)
     if origin is Annotated:
         return (st.integers if args[0] is int else st.floats)(args[1].ge, args[1].le)
     if origin is Literal:

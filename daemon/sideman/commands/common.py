@@ -74,6 +74,8 @@ def _flag_overrides(args: argparse.Namespace) -> dict[str, WrittenValue]:
             raise UsageError("--chart needs the file or the name of a chart, or its chords between bar lines")
         is_chords = chart.lstrip().startswith("|")
         overrides["chart.changes" if is_chords else "chart.file"] = WrittenValue(chart, "--chart")
+    if given.get("learn"):
+        overrides |= parse_setting("model.learn", "true", "--learn")
     if "instrument" in given:
         try:
             overrides["midi.program"] = WrittenValue(read_instrument(given["instrument"]), "--instrument")

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
     window = "serve the page of `sideman window` as well, and open it in a browser where there is a screen"
     parser.add_argument("--window", action="store_true", help=window)
+    parser.add_argument("--learn", action="store_true", help="learn from what you play meanwhile (model.learn)")
     add_play_options(parser)
     add_settings_options(parser)
 

@@ -34,7 +34,7 @@ from sideman.takes.folder import TakeFolder, is_folder, is_recording, reading, t
 from sideman.takes.journal import Journal, TakeTotals
 from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
-from sideman.takes.replay import compare_replay, engine_at_start, performance_of
+from sideman.takes.replay import compare_replay, replay_engine
 from sideman.takes.score import take_score
 from sideman_models.text import printable
 
@@ -310,7 +310,7 @@ def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
     check_midi_name(args.out)
     with _open_journal(folder, args.name) as journal:
         midi = TakeMidiFile(journal.header)
-        engine = engine_at_start(journal.header, performance_of(journal.header))
+        engine = replay_engine(journal)
         gc.freeze()  # existing objects are not examined at each bar
         result = compare_replay(journal, engine, midi.add_report if args.out is not None else events.ignore_report)
     if args.out is not None:

@@ -12,12 +12,10 @@ from __future__ import annotations
 import base64
 import codecs
 import contextlib
-import errno
 import importlib
 import json
 import math
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -32,6 +30,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.config import resources
+from sideman.config.confinement import confine, end_with_the_daemon, limit, open_nothing_more
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
@@ -79,7 +78,6 @@ _ERRORS: dict[str, type[SidemanError]] = {
     for kind in (CannotCreate, ConfigError, DiskError, NoSuchInput, NotPermitted, Unavailable, UnreadableInput)
 }
 _QUALITIES = QUALITIES | RARE_QUALITIES
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 WrittenSettings = Mapping[str, Any]
 """The value of each key as JSON, see `core.settings.written`."""
@@ -406,6 +404,8 @@ class AnswerReader:
 def main() -> None:
     """Perform the job on standard input, and answer on standard output."""
     end_with_the_daemon()
+    with contextlib.suppress(OSError):  # a service's system calls may be filtered
+        os.nice(5)
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
     answer: WholeAnswer | Chart | SidemanError
     try:
@@ -423,18 +423,6 @@ def main() -> None:
     sys.stdout.buffer.flush()
 
 
-def end_with_the_daemon() -> None:
-    """End when the daemon ends, give up the right to become another user, and let the daemon play first."""
-    import ctypes  # only this process needs it
-
-    with contextlib.suppress(AttributeError, OSError):  # not on macOS
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    with contextlib.suppress(OSError):  # a service's system calls may be filtered
-        os.nice(5)
-
-
 def limit_itself() -> None:
     """Give up the right to write, and to use more memory and time than reading needs.
 
@@ -442,35 +430,10 @@ def limit_itself() -> None:
     """
     import resource  # only this process needs it
 
-    for limit, most in (
-        (resource.RLIMIT_AS, READING_MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _limit(limit, most)
+    confine(READING_MEMORY_BYTES)
     for name in _NEEDED_LATER:
         importlib.import_module(name)
     for name in _ENCODINGS:
         codecs.lookup(name)
     # What it has used so far, to load our own modules, says nothing of the file; on a small machine it is seconds.
-    _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + READING_CPU_SECONDS)
-
-
-def open_nothing_more() -> None:
-    """Give up the right to open files, sockets and pipes, and to start processes and threads.
-
-    Raises OSError if that cannot be done: then nothing of unknown origin is looked at.
-    """
-    import resource
-
-    _limit(resource.RLIMIT_NPROC, 0)
-    _limit(resource.RLIMIT_NOFILE, 0)
-    if resource.getrlimit(resource.RLIMIT_NOFILE) != (0, 0):
-        raise OSError(errno.EPERM, "not read: the system does not let a process give up its right to open files")
-
-
-def _limit(limit: int, most: int) -> None:
-    import resource
-
-    with contextlib.suppress(ValueError, OSError):  # a smaller limit holds already, or macOS does not know it
-        resource.setrlimit(limit, (most, most))
+    limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + READING_CPU_SECONDS)

@@ -235,6 +235,8 @@ class Engine:
             case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
                 if (bpm := self._taps.tap(second)) is not None:
                     return self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
+            case events.AdoptNetwork(fingerprint):
+                self.improviser.adopt(fingerprint)
             case events.SetPortPeriod(period_s) if self.transport.clock is not None:
                 self.transport.clock.set_port_period(period_s)
             case ChangeSettings(values):

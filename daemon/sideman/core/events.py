@@ -225,6 +225,12 @@ class SendSetup(Message, frozen=True, tag="Setup"):
     was_lost: bool = False
 
 
+class AdoptNetwork(Message, frozen=True, tag="Adopt"):
+    """Let the learned network with this `fingerprint` choose from now on, if `Improviser.prepared` has it."""
+
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
 ForOnePort = ReleaseChannel | SendSetup
 """The commands that may be for one port; then what they send goes only there, and is no part of the music."""
 PlainCommand = (
@@ -237,6 +243,7 @@ PlainCommand = (
     | JackPosition
     | SetPortPeriod
     | SendSetup
+    | AdoptNetwork
 )
 """The commands that a journal holds field by field."""
 Command = PlainCommand | SetChart | QueueSong | ChangeSettings

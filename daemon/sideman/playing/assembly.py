@@ -42,13 +42,17 @@ class OtherBundle(ValueError):
 
 
 class Performance(Struct, frozen=True):
-    """Everything that an engine needs except the time at which it begins."""
+    """Everything that an engine needs except the time at which it begins.
+
+    `learned` is the fingerprint of learned weights, if `network` has not those of the bundle.
+    """
 
     settings: Settings
     chart: Chart
     bundle: BundleInfo
     network: Network
     seed: int
+    learned: str = ""
 
     def make_engine(
         self, second: float, start: float = 0.0, beats: float | None = None, clocks: ClockConfig = INTERNAL_CLOCK

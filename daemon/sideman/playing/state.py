@@ -38,8 +38,13 @@ _READ_VERSIONS = (1, STATE_VERSION)
 
 def state_path(client: str) -> Path:
     """Return the path of the state of the daemon whose midi.client is `client`."""
+    return client_path("state", client, ".json")
+
+
+def client_path(kind: str, client: str, suffix: str) -> Path:
+    """Return the path of a file of the daemon whose midi.client is `client`, in the folder of the saved state."""
     plain = re.sub(r"[^\w.+-]", "_", client)
-    return state_folder() / f"state-{plain}.json"
+    return state_folder() / f"{kind}-{plain}{suffix}"
 
 
 def find_state(own: Path) -> tuple[Path, dict[str, Any]] | None:

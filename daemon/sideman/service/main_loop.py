@@ -28,6 +28,7 @@ from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import Wakeup
 
 if TYPE_CHECKING:
+    from sideman.learning.learner import Learner  # loaded only with model.learn
     from sideman.sound.live import LiveSynth  # loaded only with --sound
 
 POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again within a second
@@ -54,6 +55,7 @@ class MainLoop(Struct, dict=True):
     handle_port_change: Callable[[PortChanged, MidiPorts], None]
     keep_state: Callable[[Remembered], None]
     watch_port_period: Callable[[MidiPorts], None] | None
+    learner: Learner | None = None
 
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
@@ -72,6 +74,8 @@ class MainLoop(Struct, dict=True):
             selector.register(self.wakeup, selectors.EVENT_READ)
             selector.register(self.ports, selectors.EVENT_READ)
             self.hub.register(selector)
+            if self.learner is not None:
+                selector.register(self.learner, selectors.EVENT_READ)
             try:
                 while is_playing():
                     self._guard_against_hanging()
@@ -119,6 +123,7 @@ class MainLoop(Struct, dict=True):
                 _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
                 self._notifier.status(self._status_line)
                 self.handle_port_change(change, self.ports)
+        self._serve_learner()
         if now >= self._next_overload_s:
             self._next_overload_s = now + OVERLOAD_INTERVAL_S
             self._log_overload()
@@ -127,6 +132,10 @@ class MainLoop(Struct, dict=True):
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
                 self._notifier.notify_watchdog()
+
+    def _serve_learner(self) -> None:
+        if self.learner is not None:
+            self.learner.serve()
 
     def _log_overload(self) -> None:
         """Say once in a while that more came in than the player takes in."""

@@ -70,6 +70,7 @@ from sideman.takes.replay import make_header, prepare_recorder
 from sideman_models.text import count_noun
 
 if TYPE_CHECKING:
+    from sideman.learning.learner import Learner  # loaded only with model.learn
     from sideman.midi.jack_transport import JackTransport  # loaded only to follow JACK's transport
     from sideman.sound.live import LiveSynth  # loaded only with --sound
 
@@ -139,16 +140,18 @@ class Service:
             open_endpoints(self._settings) as endpoints,
         ):
             performance = load_performance(self._settings, self._chart)
+            learner = self._make_learner(performance) if self._settings.model.learn else None
             with self._open_ports() as ports, contextlib.ExitStack() as at_end:
-                if self._link_session is not None:
-                    self._link_session.open()
-                    at_end.callback(self._link_session.close)
-                if self._jack_transport is not None:
-                    self._jack_transport.open()
-                    at_end.callback(self._jack_transport.close)
+                for clock in (self._link_session, self._jack_transport):
+                    if clock is not None:
+                        clock.open()
+                        at_end.callback(clock.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 left_over = [(port, self._mark_playing(port)) for port in ports.outputs]
                 released_s = _release(left_over)
+                if learner is not None:
+                    performance = learner.performance
+                    at_end.callback(learner.close)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
                 if released_s is not None:  # once more, because JACK may lose the first rounds of a new connection
@@ -161,8 +164,11 @@ class Service:
                 output = ports.player_output if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._wakeup.put, self._wakeup.wake)
                 keeper = StateKeeper(self._state_file, performance, self._settings)
+                if learner is not None:
+                    files, put = recorder.learned, self._inbox.put
+                    learner.attach(engine.improviser, lambda: yield_to_player(player.sends_at), put, files)
                 with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
-                    self._play(player, ports, hub, keeper)
+                    self._play(player, ports, hub, keeper, learner)
                 recorder.close()
                 if player.remembered is not None:
                     keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
@@ -178,6 +184,11 @@ class Service:
         from sideman.midi.jack_transport import JackTransport, find_libjack
 
         return JackTransport(find_libjack(), f"{self._settings.midi.client}-transport", self._inbox.put)
+
+    def _make_learner(self, performance: Performance) -> Learner:
+        from sideman.learning.learner import Learner
+
+        return Learner(performance, self._settings.midi.client)
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
@@ -325,7 +336,9 @@ class Service:
 
     # -- playing
 
-    def _play(self, player: Player, ports: MidiPorts, hub: ControlHub, keeper: StateKeeper) -> None:
+    def _play(
+        self, player: Player, ports: MidiPorts, hub: ControlHub, keeper: StateKeeper, learner: Learner | None
+    ) -> None:
         """Play in a thread of its own, and serve everybody else in this one, until the player has ended."""
 
         def run_player() -> None:
@@ -348,6 +361,7 @@ class Service:
             self._port_changed,
             lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
             self._update_port_period if has_rounds else None,
+            learner,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()

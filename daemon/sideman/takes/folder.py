@@ -72,9 +72,17 @@ class TakeFolder(Struct, frozen=True):
         hint = f"did you mean {printable(near)}?" if near else f"there are {len(names)} in {printable(self.path)}"
         raise NoSuchInput(f"{printable(name)}: no such take; {hint}")
 
+    def learned(self, name: str, fingerprint: str) -> Path:
+        """The file of learned weights that played in a take."""
+        return self.path / f"{name}.learned-{fingerprint[:16]}.npz"
+
+    def all_learned(self, name: str) -> list[Path]:
+        """The files of all learned weights that played in a take."""
+        return sorted(self.path.glob(f"{name}.learned-*.npz"))
+
     def size(self, name: str) -> int:
-        """The size of both files of a take; what is not our own file, such as a link, has none."""
-        status = map(_own_status, (self.journal(name), self.midi(name)))
+        """The size of all files of a take; what is not our own file, such as a link, has none."""
+        status = map(_own_status, (self.journal(name), self.midi(name), *self.all_learned(name)))
         return sum(each.st_size for each in status if each is not None)
 
     def delete(self, name: str) -> None:
@@ -84,14 +92,16 @@ class TakeFolder(Struct, frozen=True):
         if is_recording(self.journal(name)):
             raise UsageError(f"{printable(name)}: it is being recorded; stop the recording first")
         midi = self.midi(name)
-        unfinished = self.path.glob(f".{midi.name}-*")  # of a process that was killed while it wrote the MIDI file
+        # of a process that was killed while it wrote the MIDI file, or what was learned
+        unfinished = (*self.path.glob(f".{midi.name}-*"), *self.path.glob(f".{name}.learned-*"))
         with _locked(self.journal(name), fcntl.LOCK_EX) as is_free:
             if not is_free:
                 raise UsageError(
                     f"{printable(name)}: it is being read, by `sideman takes`; delete it when that is over"
                 )
-            for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
+            for path in (*unfinished, midi, *self.all_learned(name)):
                 delete(path)
+            delete(self.journal(name))  # the last: takes are found by it
 
     def prune(self, limit: int, kept: str | None = None) -> None:
         """Delete the oldest recorded takes until they fill at most `limit` bytes, and log the names of the deleted.
@@ -178,7 +188,8 @@ class OpenTake:
         make_folder(folder.path)
         if os.path.lexists(self.midi_path):  # of another program: it would be replaced
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.midi_path))
-        self.size = self.midi_size = 0
+        self.size = self.midi_size = self.learned_size = 0
+        self._folder = folder
         self._bars = 0
         self._file = create_file(self.path)  # that only we may lock
         try:
@@ -192,8 +203,8 @@ class OpenTake:
 
     @property
     def total_size(self) -> int:
-        """The size of both files."""
-        return self.size + self.midi_size
+        """The size of all files."""
+        return self.size + self.midi_size + self.learned_size
 
     @property
     def is_deleted(self) -> bool:
@@ -225,6 +236,11 @@ class OpenTake:
         """Replace the MIDI file; `sync` waits for the disk."""
         write_whole(self.midi_path, contents, sync=sync)
         self.midi_size = len(contents)
+
+    def write_learned(self, fingerprint: str, content: bytes) -> None:
+        """Write learned weights beside the journal, before a line that needs them."""
+        write_whole(self._folder.learned(self.header.name, fingerprint), content, sync=False)
+        self.learned_size += len(content)
 
     def close(self) -> None:
         """Close the journal and release its lock."""

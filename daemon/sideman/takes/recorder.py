@@ -57,7 +57,9 @@ class TakeRecorder:
     """
 
     def __init__(self, folder: TakeFolder, takes: TakesSettings, names: Iterator[str], header: TakeHeader) -> None:
-        store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names)
+        self.learned: dict[str, bytes] = {}
+        """The files of learned weights, by fingerprint: each is put here before the player gets its command."""
+        store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names, self.learned)
         self._header = header  # of a take that would start now
         self._songs: dict[object, Chart] = {}  # the song of the set that follows, by its number
         self._sink = _TakeWriter(store, header) if takes.record else _RecentBars(store, header)
@@ -112,6 +114,13 @@ class _TakeStore(Struct, frozen=True):
     folder: TakeFolder
     limit: int
     names: Iterator[str]
+    learned: dict[str, bytes]
+
+    def write_learned(self, take: OpenTake) -> None:
+        """Write the learned weights that play in a take which can be played again. Raises OSError."""
+        if take.header.whole:
+            for fingerprint, content in list(self.learned.items()):
+                take.write_learned(fingerprint, content)
 
     def open_take(self, header: TakeHeader) -> OpenTake:
         """Create the files of a new take, whose header gets its name here. Raises OSError."""
@@ -205,6 +214,8 @@ class _TakeWriter:
             self._open_take = self._store.open_take(self._header)
             self._midi.set_header(self._open_take.header)
         take = self._open_take
+        self._store.write_learned(take)
+        self._store.learned.clear()  # no take that begins later, in the middle of the music, needs them
         take.append(bytes(self._waiting), sync=last)
         self._waiting.clear()
         if take.is_midi_due() or last:
@@ -262,6 +273,7 @@ class _RecentBars:
         seconds = 60.0 * next_header.settings.play.capture_minutes
         if not seconds:
             self._bars.clear()
+            self._store.learned.clear()
             self._lines, self._bytes, self._is_whole = [], 0, False
             return
         if isinstance(report, BarStarted) or len(self._lines) > 10_000:
@@ -276,6 +288,8 @@ class _RecentBars:
             return  # a take from the middle starts with a bar line
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
+        if not self._is_whole:
+            self._store.learned.clear()  # only a whole take can be played again
         if isinstance(report, events.NoteHeard | events.EventSent):
             note = report.note if isinstance(report, events.NoteHeard) else report.event
             self._has_new = self._has_new or isinstance(note, events.NoteOn)
@@ -300,6 +314,7 @@ class _RecentBars:
             header = partial_header(header, next(bars, header.start))
         with explain_write_errors(self._store.folder.path):
             with contextlib.closing(self._store.open_take(replace(header, kept=True))) as take:
+                self._store.write_learned(take)
                 take.append(lines + TakeTotals.for_header(header, reports).encode(), sync=True)
                 take.write_midi(TakeMidiFile(take.header, reports).contents(), sync=True)
             self._store.prune_kept(take.header.name)

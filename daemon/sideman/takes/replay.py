@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -21,17 +22,21 @@ from msgspec import Struct
 from sideman import __version__
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
-from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
+from sideman.core.events import AdoptNetwork, Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source, make_network, read_memory, recall
 from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
-from sideman.takes.folder import take_folder
+from sideman.takes.folder import TakeFolder, take_folder
 from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.recorder import TakeRecorder, timestamp
-from sideman_models.errors import ModelsError
+from sideman_models.errors import BundleError, ModelsError
+from sideman_models.files import read_plain_file
+from sideman_models.limits import WEIGHTS
 from sideman_models.music.values import TICKS_PER_QUARTER
-from sideman_models.network.bundle import load_bundle
+from sideman_models.network.bundle import Bundle, load_bundle
+from sideman_models.network.learned import LearnedWeights, read_learned
+from sideman_models.network.lstm import NumpyNetwork
 from sideman_models.text import printable
 
 _ENGINE = "engine"  # the key of the engine's memory in that of the header
@@ -67,7 +72,7 @@ def make_header(performance: Performance, engine: Engine) -> TakeHeader:
         seed=engine.improviser.random_source.seed,
         bundle=bundle.name,
         path=str(bundle.path or ""),
-        weights=bundle.fingerprint,
+        weights=performance.learned or bundle.fingerprint,
         start=tempo.beat,
         second=tempo.second,
         memory=memory,
@@ -81,20 +86,59 @@ def make_header(performance: Performance, engine: Engine) -> TakeHeader:
 # -- replay
 
 
-def performance_of(header: TakeHeader) -> Performance:
-    """The performance that the take was made from. Raises Unavailable if its network is gone or has changed."""
+def replay_engine(journal: Journal) -> Engine:
+    """An engine that plays the take of a journal again.
+
+    Raises Unavailable if a network of it is gone or it starts in the middle of the music, UnreadableInput if it is
+    broken.
+    """
+    header, folder = journal.header, TakeFolder(journal.path.parent)
+    performance = performance_of(header, folder.learned(journal.name, header.weights))
+    engine = engine_at_start(header, performance)
+    if header.settings.model.learn:
+        bundle = load_bundle(str(performance.bundle.path))
+        for report in journal.reports():
+            if isinstance(report, InputReceived) and isinstance(report.item, AdoptNetwork):
+                fingerprint = report.item.fingerprint
+                learned = _read_learned(folder.learned(journal.name, fingerprint), fingerprint, bundle)
+                if learned is None:
+                    raise _gone(header, f"what it learned ({fingerprint[:12]})")
+                engine.improviser.prepared[fingerprint] = NumpyNetwork(learned.weights)
+    return engine
+
+
+def _read_learned(path: Path, fingerprint: str, bundle: Bundle) -> LearnedWeights | None:
+    """The learned weights with a fingerprint in the file at `path`; None if they are not there."""
+    with contextlib.suppress(OSError, ValueError, BundleError):  # ValueError: no name of a file
+        learned = read_learned(read_plain_file(path, WEIGHTS.bytes), bundle, path)
+        return learned if learned.fingerprint == fingerprint else None
+    return None
+
+
+def performance_of(header: TakeHeader, learned: Path | None = None) -> Performance:
+    """The performance that the take was made from, which may have begun with the weights in the file `learned`.
+
+    Raises Unavailable if its network is gone or has changed.
+    """
     for name in dict.fromkeys((header.settings.model.bundle, header.path)):
         try:
             bundle = load_bundle(name)
         except ModelsError:
             continue
         if bundle.fingerprint == header.weights:
-            network = make_network(header.settings.model.engine, bundle.weights)
-            return Performance(header.settings, header.chart, bundle.info, network, header.seed)
-    raise Unavailable(
-        f"{printable(header.name)}: the network that played it, {printable(header.bundle)} "
-        f"({printable(header.weights[:12])}), is gone or has changed; `sideman takes export` gives what was played"
-    )
+            weights, fingerprint = bundle.weights, ""
+        elif learned is not None and (read := _read_learned(learned, header.weights, bundle)) is not None:
+            weights, fingerprint = read.weights, read.fingerprint
+        else:
+            continue
+        network = make_network(header.settings.model.engine, weights)
+        return Performance(header.settings, header.chart, bundle.info, network, header.seed, fingerprint)
+    raise _gone(header, f"the network that played it, {printable(header.bundle)} ({printable(header.weights[:12])}),")
+
+
+def _gone(header: TakeHeader, what: str) -> Unavailable:
+    how = "`sideman takes export` gives what was played"
+    return Unavailable(f"{printable(header.name)}: {what} is gone or has changed; {how}")
 
 
 def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:

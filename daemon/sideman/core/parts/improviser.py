@@ -122,6 +122,10 @@ class Improviser:
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
         self._chosen_from: _ChosenFrom | None = None
+        self.on_written: Callable[[LineValue], object] | None = None
+        """What is given each value of the line when it has sounded; None: nothing is."""
+        self.prepared: dict[str, Network] = {}
+        """Learned networks that can take over, by their fingerprints; any thread may add one."""
 
     @property
     def settings(self) -> PlaySettings:
@@ -212,7 +216,16 @@ class Improviser:
         self._rests_in_a_row = 0
         self._repeats_in_a_row = self._repeats_in_a_row + 1 if pitch == self._line.last_pitch else 1
 
-    def _update_state(self, written: Iterable[LineValue]) -> None:
+    def adopt(self, fingerprint: str) -> None:
+        """Let a network of `prepared` choose from now on. State and line stay, and so does a choice already made."""
+        network = self.prepared.pop(fingerprint, None)
+        if network is not None:
+            self._network = network
+
+    def _update_state(self, written: Sequence[LineValue]) -> None:
+        if self.on_written is not None:
+            for value in written:
+                self.on_written(value)
         self._last_value = self._feed(written, self.state, self._motifs, self._last_value)
 
     def _feed(

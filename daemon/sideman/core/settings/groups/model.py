@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sideman.core.settings.groups.definitions import group, setting
-from sideman.core.settings.types import choice_type, text_type
+from sideman.core.settings.types import boolean_type, choice_type, text_type
 
 
 @group
@@ -26,4 +26,10 @@ class ModelSettings(Struct, frozen=True):
         choice_type("numpy", "tensorflow"),
         "The software that computes the network: numpy starts quickly and needs little memory; tensorflow has to be "
         "installed and plays the same notes.",
+    )
+    learn: bool = setting(
+        False,
+        boolean_type(),
+        "Learn from what you play, while you play: a copy of the network learns beside the music, and plays on once it "
+        "foretells you better. The next start goes on from there, unless it has a seed. It needs model.engine: numpy.",
     )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process beside the daemon gives up of its rights before it looks at data of unknown origin."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import signal
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+def end_with_the_daemon() -> None:
+    """End when the daemon ends, and give up the right to become another user."""
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def confine(memory_bytes: int) -> None:
+    """Give up the right to write files, and to use more memory."""
+    for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        limit(what, most)
+
+
+def go_last(niceness: int) -> None:
+    """Run only when the daemon and others do not, even if the daemon has a real-time priority: it is inherited."""
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS; a service's system calls may be filtered
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+
+
+def open_nothing_more() -> None:
+    """Give up the right to open files, sockets and pipes, and to start processes and threads.
+
+    Raises OSError if that cannot be done: then nothing of unknown origin is looked at.
+    """
+    limit(resource.RLIMIT_NPROC, 0)
+    limit(resource.RLIMIT_NOFILE, 0)
+    if resource.getrlimit(resource.RLIMIT_NOFILE) != (0, 0):
+        raise OSError(errno.EPERM, "not read: the system does not let a process give up its right to open files")
+
+
+def limit(what: int, most: int) -> None:
+    """Set a limit of the system; a smaller one that holds already stays."""
+    with contextlib.suppress(ValueError, OSError):  # a smaller limit holds already, or macOS does not know it
+        resource.setrlimit(what, (most, most))
