@@ -40,11 +40,11 @@ said() { journalctl _SYSTEMD_INVOCATION_ID="$(invocation)" -o cat --no-pager; }
 logged() { said | grep -q "$1"; }
 is() { [ "$(systemctl show sideman -p "$1" --value)" = "$2" ]; }
 settings() { printf '# written by dropins_trial.sh\nplay: {rests: 0, late_ms: 1000}\n%s\n' "$*" >"$CONFIG"; }
-with() { # FILE [MORE LINES]: the unit with this file alone
+with() { # FILE [MORE LINES]: the unit with this file alone, and patience for a slow machine
   rm -rf "$MORE"
   mkdir -p "$MORE"
   [ -z "$1" ] || sed 's/^User=you$/User=player/' "$FILES/$1.conf" >"$MORE/$1.conf"
-  printf '[Service]\nTimeoutStartSec=400\n%s\n' "${2:-}" >"$MORE/zz-trial.conf"
+  printf '[Service]\nTimeoutStartSec=400\nWatchdogSec=300\n%s\n' "${2:-}" >"$MORE/zz-trial.conf"
   systemctl daemon-reload
   file=${1:-the unit}
   systemd-analyze security --no-pager --threshold=100 sideman.service | tail -n 1 | sed "s/^/     $file: /"

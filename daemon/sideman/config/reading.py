@@ -30,7 +30,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.config import resources
-from sideman.config.sources import SettingsSources, load_chart
+from sideman.config.sources import Edited, SettingsSources, load_chart, with_binding
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
 from sideman.core.chart.styles import Style
@@ -41,7 +41,7 @@ from sideman.core.settings.resolve import SettingsLayer
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.files import open_file
-from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
+from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES, SETTINGS
 from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
 from sideman_models.text import printable
 
@@ -50,12 +50,15 @@ PIECE_BYTES = 48 << 10
 """The largest piece of a file; in base64 it is a line of 64 KiB."""
 _MAX_NAMES = 1000
 _BARS_PER_LINE = 16
+_TEXT_LENGTH = 8 << 10
 _MAX_ERROR_LENGTH = 1 << 15
 _NEEDED_LATER = (
     "difflib", "sideman.charts.abc", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml",
     "sideman.config.yaml_events",
 )  # fmt: skip
-_ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
+_ENCODINGS = (
+    "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp437", "cp1252", "mac-roman",
+)  # fmt: skip
 _ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
 _QUALITIES = QUALITIES | RARE_QUALITIES
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -190,7 +193,19 @@ class PieceJob(Struct, frozen=True, tag="read"):
             return Piece(os.fstat(file.fileno()).st_size, base64.b64encode(file.read(PIECE_BYTES)).decode())
 
 
-Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob
+class BindingJob(Struct, frozen=True, tag="binding"):
+    """The configuration file that `named` leads to, with what a controller has learned: `binding` is `target`."""
+
+    named: str | None
+    binding: str
+    target: str
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Edited:
+        """Read the file, and edit what was read. Raises SidemanError."""
+        return with_binding(self.named, self.binding, self.target, before_parsing)
+
+
+Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob | BindingJob
 WholeAnswer = Changes | Listing | Piece
 """The answers that are one line."""
 
@@ -223,6 +238,10 @@ class _BarsLine(Struct, frozen=True, tag="bars"):
     bars: tuple[tuple[str, tuple[_WrittenChord, ...]], ...]
 
 
+class _TextLine(Struct, frozen=True, tag="text"):
+    text: str
+
+
 class _ErrorLine(Struct, frozen=True, tag="error"):
     kind: str
     text: str
@@ -232,14 +251,15 @@ class _EndLine(Struct, frozen=True, tag="end"):
     pass
 
 
-_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | Listing | Piece | _EndLine
+_Line = _ChartLine | _BarsLine | _TextLine | _ErrorLine | Changes | Edited | Listing | Piece | _EndLine
+Answer = WholeAnswer | Edited | Chart | SidemanError
 
 
 def _written_chord(at: float, chord: Chord) -> _WrittenChord:
     return at, chord.root, chord.quality.name, chord.bass, chord.text
 
 
-def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
+def answer_lines(answer: Answer) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
@@ -249,6 +269,10 @@ def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
         case Changes() | Listing() | Piece():
             yield _line(answer)
+        case Edited(text=text):
+            yield _line(replace(answer, text=""))
+            for first in range(0, len(text), _TEXT_LENGTH):
+                yield _line(_TextLine(text[first : first + _TEXT_LENGTH]))
         case SidemanError():
             yield _line(_ErrorLine(type(answer).__name__, str(answer)[:_MAX_ERROR_LENGTH]))
     yield _line(_EndLine())
@@ -263,7 +287,8 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self.is_complete = False
-        self._whole: WholeAnswer | SidemanError | None = None
+        self._whole: WholeAnswer | Edited | SidemanError | None = None
+        self._text = ""
         self._info: ChartInfo | None = None
         self._bars: list[Bar] = []
         self._chords = 0
@@ -280,19 +305,21 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
-            case Listing(names) if len(names) > _MAX_NAMES or not all(name.isprintable() for name, *_ in names):
-                raise ValueError("names that cannot be shown")
-            case Piece(_, data) if len(data) > PIECE_BYTES * 4 // 3 or not data.isascii():
-                raise ValueError("more than a piece")
-            case Changes() | Listing() | Piece() as whole:
-                self._whole = whole
+            case Changes() | Edited() | Listing() | Piece() as whole:
+                self._whole = _checked(whole)
+            case _TextLine(text):
+                self._text += text
+                if len(self._text) > 2 * SETTINGS.bytes:
+                    raise ValueError("a text beyond its limits")
             case _ErrorLine(kind, text):
                 self._whole = _ERRORS.get(kind, UnreadableInput)(text)
             case _EndLine():
                 self.is_complete = True
 
-    def answer(self) -> WholeAnswer | Chart | SidemanError:
+    def answer(self) -> Answer:
         """Return the whole answer."""
+        if isinstance(self._whole, Edited):
+            return replace(self._whole, text=self._text)
         if self._whole is not None:
             return self._whole
         if self._info is None:
@@ -316,6 +343,15 @@ class AnswerReader:
         return Bar(tuple(chords), meter)
 
 
+def _checked(whole: WholeAnswer | Edited) -> WholeAnswer | Edited:
+    match whole:
+        case Listing(names) if len(names) > _MAX_NAMES or not all(name.isprintable() for name, *_ in names):
+            raise ValueError("names that cannot be shown")
+        case Piece(_, data) if len(data) > PIECE_BYTES * 4 // 3 or not data.isascii():
+            raise ValueError("more than a piece")
+    return whole
+
+
 # -- the process
 
 
@@ -323,7 +359,7 @@ def main() -> None:
     """Perform the job on standard input, and answer on standard output."""
     limit_itself()
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
-    answer: WholeAnswer | Chart | SidemanError
+    answer: Answer
     try:
         answer = job.perform(open_nothing_more)
     except SidemanError as error:
