@@ -268,17 +268,22 @@ def osc_echo(program: Program, row: Row) -> None:
         program.playing(Row(), f"control.osc={ports[1]}", "midi.client=two", name="two") as two,
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw,
     ):
-        before, began = _ticks(one, two), time.monotonic()
         data = _osc("/sideman/nothing", "x")
         raw.sendto(struct.pack("!4H", ports[1], ports[0], 8 + len(data), 0) + data, ("127.0.0.1", 0))
+        time.sleep(1)
+        before, began = _datagrams(), time.monotonic()
         one.under(row, lambda: None, 3.0)
-        share = (_ticks(one, two) - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
-        row.reached = f"{'YES' if share > 0.5 else 'no'}: {share:.0%} of a processor for one forged message"
+        rate = (_datagrams() - before) / (time.monotonic() - began)
+        two.ask(do="status")
+        row.reached = f"{'YES' if rate > 100 else 'no'}: {rate:,.0f} messages a second after one that was forged"
 
 
-def _ticks(*daemons: Daemon) -> int:
-    stats = (Path(f"/proc/{each.process.pid}/stat").read_text("ascii").rpartition(")")[2].split() for each in daemons)
-    return sum(int(stat[11]) + int(stat[12]) for stat in stats)
+def _datagrams() -> int:
+    """How many datagrams of UDP this machine has taken in."""
+    names, counts = (
+        line.split() for line in Path("/proc/net/snmp").read_text("ascii").splitlines() if line[:4] == "Udp:"
+    )
+    return int(counts[names.index("InDatagrams")])
 
 
 def osc_size(program: Program, row: Row) -> None:
@@ -332,11 +337,11 @@ def bz2_mxl(program: Program, row: Row) -> None:
 
 
 def bz2_npz(program: Program, row: Row) -> None:
-    """A bundle whose weights are unpacked to 512 MiB."""
+    """A bundle whose weights are unpacked to 240 MiB, just below its limit."""
     folder = program.work / "bundle"
     folder.mkdir()
     names = _weight_names(program)
-    weights = _bz2_zip(folder / "weights.npz", *names, mib=512 // len(names)).read_bytes()
+    weights = _bz2_zip(folder / "weights.npz", *names, mib=240 // len(names)).read_bytes()
     import hashlib
 
     values = json.loads((_bundled(program) / "values.json").read_text("utf-8"))
@@ -367,13 +372,14 @@ def bz2_keras(program: Program, row: Row) -> None:
 
 def score(program: Program, row: Row) -> None:
     """A score with 12,000 chords in a bar."""
-    chord = "<harmony><root><root-step>{}</root-step></root><kind>major</kind></harmony>"
-    note = "<note><rest/><duration>1</duration></note>"
-    bar = "".join(chord.format("CDEFGAB"[number % 7]) + note for number in range(12_000))
+    chord = "<harmony><root><root-step>{}</root-step></root><kind>major</kind><offset>{}</offset></harmony>"
+    bar = "".join(chord.format("CDEFGAB"[number % 7], number) for number in range(12_000))
     file = program.work / "score.musicxml"
     head = "<attributes><divisions>3000</divisions><time><beats>4</beats><beat-type>4</beat-type></time></attributes>"
+    rest = "<note><rest/><duration>12000</duration></note>"
     file.write_text(
-        f'<score-partwise><part id="P1"><measure number="1">{head}{bar}</measure></part></score-partwise>', "utf-8"
+        f'<score-partwise><part id="P1"><measure number="1">{head}{bar}{rest}</measure></part></score-partwise>',
+        "utf-8",
     )
     _on_request(program, row, file)
     _costly(row)
@@ -471,7 +477,7 @@ def flock(program: Program, row: Row) -> None:
             env=program.environment, cwd=program.work, timeout=15, capture_output=True, check=False,
         )  # fmt: skip
     locker = subprocess.Popen(
-        [sys.executable, "-c", _LOCKER, str(folder)],
+        ["/usr/bin/python3", "-c", _LOCKER, str(folder)],
         user=_NOBODY if os.geteuid() == 0 else None,
         stdout=subprocess.PIPE,
     )
