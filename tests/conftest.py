@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from support.processes import can_unshare_network
 
+pytest_plugins = ["support.chromium"]
 _OWN_PREFIXES = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")

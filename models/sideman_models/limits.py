@@ -61,3 +61,5 @@ LIMITS = tuple(value for value in list(globals().values()) if isinstance(value, 
 
 READING_SECONDS, READING_CPU_SECONDS, READING_MEMORY_BYTES = 10, 5, 1 << 29
 """What a process gets that reads for a playing daemon: from its start to its end, of the processor, of memory."""
+EXPORT_SECONDS = 300
+"""What a process gets that writes a take in another form for a playing daemon, sound too."""

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable
 from typing import Any, TextIO
+
+from sideman_models.digest import sha256_hex
 
 
 def printable(name: object) -> str:
@@ -77,4 +78,4 @@ def count_noun(count: int, noun: str) -> str:
 
 def sha256_of_lines(lines: Iterable[str]) -> str:
     """Return the sha256 (hexadecimal) of texts that are joined by newlines."""
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return sha256_hex("\n".join(lines).encode())

@@ -57,7 +57,7 @@ def figures(effort: float) -> Iterator[Figure]:
         yield from (Figure(what, "ms", None, note="jackd is not installed") for what in _WHAT)
         return
     notes, phrases = max(10, round(_NOTES * effort)), max(2, round(_PHRASES * effort))
-    with _server():
+    with jack_server():
         echo = _together("echo", notes, phrases=0)
         duet = _together("duet", notes, phrases=0)
         answer = _together("answer", 0, phrases)
@@ -121,7 +121,8 @@ def _sums(in_: Seconds, out: Seconds) -> list[float]:
 
 
 @contextmanager
-def _server() -> Iterator[None]:
+def jack_server() -> Iterator[None]:
+    """Run a JACK server of our own; what is started with `at_server` uses it."""
     command = ["jackd", "-n", _SERVER, "--no-realtime", "-d", "dummy", "-r", str(RATE), "-p", str(FRAMES)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -130,6 +131,11 @@ def _server() -> Iterator[None]:
     finally:
         server.terminate()
         server.wait()
+
+
+def at_server() -> dict[str, str]:
+    """The environment of a program that uses the server of `jack_server`."""
+    return {**os.environ, "JACK_DEFAULT_SERVER": _SERVER, "JACK_NO_START_SERVER": "1"}
 
 
 def _wait_for_socket(path: Path, server: subprocess.Popen[bytes]) -> None:
@@ -158,9 +164,8 @@ def _together(role: str, notes: int, phrases: int) -> Stamps:
 
 @contextmanager
 def _program(*words: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "JACK_DEFAULT_SERVER": _SERVER, "JACK_NO_START_SERVER": "1"}
     command = [sys.executable, "-m", "bench.roundtrip", *words]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": at_server()}
     with subprocess.Popen(command, **pipes) as process:
         try:
             yield process

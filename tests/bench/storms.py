@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -28,7 +27,7 @@ from typing import Any
 
 from bench.figures import median, p99
 from bench.processes import memory_mb
-from bench.roundtrip import _SERVER, _line, _server
+from bench.roundtrip import _line, at_server, jack_server
 from bench.scene import SEED, performance
 from sideman.config.sources import SettingsSources
 from sideman.core.events import ControlChange, EventSent, NoteOn, PlayerEnded, Report
@@ -220,7 +219,7 @@ def _storm(name: str, folder: Path, osc: int) -> None:
 
 @contextlib.contextmanager
 def _process(*words: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "JACK_DEFAULT_SERVER": _SERVER, "JACK_NO_START_SERVER": "1"}
+    environment = at_server()
     command = [sys.executable, "-m", "bench.storms", *words]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes, env=environment) as process:
@@ -297,7 +296,7 @@ def main() -> None:
         return
     heads = ("late", "p99", "floor", "p99", "panic", "silence", "exit ms", "MB")
     _say(f"{'':12}" + "".join(f"{head:>9}" for head in heads))
-    with _server():
+    with jack_server():
         for name in given.names or STORMS:
             found = measure(name, given.seconds, stderr=sys.stderr.write if given.log else lambda _line: None)
             _say(f"{name:12}" + "".join(f"{value:9.2f}" for value in found.values()) + _missed(found))

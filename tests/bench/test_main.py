@@ -15,7 +15,8 @@ from bench.figures import Budget, Figure, in_turns, median, p99, table
 from bench.readers import KEPT, READERS
 from support.processes import daemon_environment
 
-EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a whole decision", "step beside Keras",
+EVERYTHING = ["start", "memory of", "processor", "memory of", "processor", "step, ", "step of default",
+              "a whole decision", "step beside Keras",
               "sending: late", "hearing", *["band: "] * 4, *["ports: "] * 3, *["sending beside"] * 4, *["page "] * 2,
               *["clock in: off the beat"] * 7, "rendering at rate beat", "rendering at rate phrase", "evaluate",
               *["reading "] * len(READERS), *["the main thread while"] * len(KEPT), "reading MIDI files",

@@ -19,7 +19,8 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from sideman.config.sources import SettingsSources
-from sideman.core.engine import Engine, EngineMemory, play_through
+from sideman.core.engine import Engine, play_through
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import NO_PORT, PortRequest

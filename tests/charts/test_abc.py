@@ -67,6 +67,34 @@ def test_chords_stand_where_their_notes_begin(music: str, expected: list[str]) -
     assert bars(music) == expected
 
 
+PARTS = 'P:A\n|:"C"c8|"F"f8:|\nP:B\n"G"g8|\n'
+
+
+@pytest.mark.parametrize(
+    ("order_", "music", "expected", "words"),
+    [
+        ("AABB", PARTS, "C F C F C F C F G G", ""),
+        ("A.B. A", PARTS, "C F C F G C F C F", ""),
+        ("B(AB)2", PARTS, "G C F C F G C F C F G", ""),
+        ("B2((B)2)2A", PARTS, "G G G G G G C F C F", ""),
+        ("B0A", PARTS, "G C F C F", ""),
+        ("BXB", PARTS, "G G", "no part is marked X"),
+        ("XY", PARTS, "C F C F G", "no such parts: played as written"),
+        ("AABB", 'P:A\n"C"c8|', "C C", "no part is marked B"),
+        ("AABB", '|:"C"c8:|"G"g8|', "C C G", "no such parts: played as written"),
+        ("((((B999)999)999)999)", PARTS, "C F C F G", "too long: played as written"),
+        ("BB", '"F"f8|\n' + PARTS, "F G G", ""),
+        (")(B", PARTS, "G", ""),
+    ],
+)
+def test_parts_are_played_in_the_order_of_the_head(order_: str, music: str, expected: str, words: str) -> None:
+    """Guards against: a tune whose parts are played once each although its head says how often."""
+    chart = tune(music, HEAD.replace("K:", f"P:{order_}\nK:"))
+    assert " ".join(bar.chords[0][1].text for bar in chart.bars) == expected
+    assert words in " ".join(chart.info.warnings)
+    assert bool(words) == bool(chart.info.warnings)
+
+
 @pytest.mark.parametrize(
     ("music", "expected"),
     [

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman.charts.chart_writer import CHART_WRITERS, ireal_link
-from sideman.charts.detect import read_chart
+from sideman.charts.chart_writer import CHART_WRITERS, ireal_link, ireal_page
+from sideman.charts.detect import read_chart, read_songs
 from sideman.charts.musicxml import read_musicxml
 from sideman.charts.score_chords import Key, read_harmony
-from sideman.charts.score_writer import PlayedNote, Score, ScorePart, harmony_element, musicxml_bytes
+from sideman.charts.score_writer import PlayedNote, Score, ScoreChange, ScorePart, harmony_element, musicxml_bytes
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter
+from sideman.core.chart.styles import STYLES, Style
 from sideman.core.chart.text import parse_changes
 from sideman_models.music.harmony import NO_CHORD, QUALITIES, RARE_QUALITIES, Quality, chord_on, parse_chord
 from support.scores import notes_of_parts
@@ -37,7 +38,14 @@ def read_again(chart: Chart, kind: str, transpose: int, folder: Path) -> Chart:
     return read_chart(path, FOUR)
 
 
-@given(charts(), titles, titles, keys, st.integers(-24, 24), st.sampled_from(sorted(CHART_WRITERS)))
+@given(
+    charts(),
+    titles,
+    titles,
+    keys,
+    st.integers(-24, 24),
+    st.tuples(st.sampled_from(sorted(CHART_WRITERS)), st.sampled_from(STYLES)),
+)
 def test_a_written_chart_is_read_again(
     tmp_path_factory: pytest.TempPathFactory,
     chart: Chart,
@@ -45,23 +53,26 @@ def test_a_written_chart_is_read_again(
     composer: str,
     key: str,
     transpose: int,
-    kind: str,
+    written: tuple[str, Style],
 ) -> None:
     """Guards against: a chart that other programs, or sideman itself, read with other chords than were played."""
+    kind, style = written
     first = Bar(((0.0, parse_chord("C7")),), chart.meter)  # a song without any chord is no chart of iReal Pro
-    chart = Chart((first, *chart.bars), ChartInfo(title, composer, key, 120.5, ((0, "A"),)))
+    chart = Chart((first, *chart.bars), ChartInfo(title, composer, key, 120.5, ((0, "A"),), style=style))
     if kind == "ireal" and any(str(bar.meter) not in IREAL_METERS for bar in chart.bars):
         with pytest.raises(ChartError, match="that iReal Pro does not have"):
-            ireal_link(chart)
+            ireal_link([chart])
         return
     again = read_again(chart, kind, transpose, tmp_path_factory.mktemp("written", numbered=True))
     assert again == chart
     assert again.info.warnings == ()
     assert again.info.sections == ((0, "A"),)
-    if kind != "score" and key:
+    if key:
         assert parse_chord(again.info.key) == parse_chord(key)
-    if kind == "text":
-        assert again.info.tempo == 120.5
+    elif kind != "ireal":
+        assert not again.info.key
+    assert again.info.tempo == (120.0 if kind == "ireal" else 120.5)
+    assert again.info.style == style
 
 
 @pytest.mark.parametrize("quality", [*QUALITIES.values(), *RARE_QUALITIES.values()], ids=lambda quality: quality.name)
@@ -144,6 +155,56 @@ def test_chords_of_notes_and_long_notes_are_tied() -> None:
     notes = (PlayedNote(2.5, 6.0, 64), PlayedNote(2.5, 6.0, 70))
     (written,) = notes_of_parts(musicxml_bytes(Score(ChartInfo(), bars, (ScorePart("comp", notes),))))
     assert written == [(Fraction(5, 2), Fraction(7, 2), 64), (Fraction(5, 2), Fraction(7, 2), 70)]
+
+
+def test_several_songs_are_one_link(tmp_path: Path) -> None:
+    """Guards against: a playlist in which a song without a composer is two, or takes the name of the next."""
+    one = parse_changes("title: One\nstyle: bossa\ntempo: 140\n| C7 |", FOUR, "x")
+    two = parse_changes("composer: me\nkey: Gm\n3/4 | Gm7 | D7 |", FOUR, "x")
+    (tmp_path / "x.html").write_text(ireal_page([one, two, one]))
+    songs = read_songs(tmp_path / "x.html", FOUR)
+    assert [song.title for song in songs] == ["One", "Untitled", "One"]
+    infos = [song.read().info for song in songs]
+    assert [(info.composer, info.key, info.style, info.tempo) for info in infos[:2]] == [
+        ("", "C", "bossa", 140.0), ("me", "Gm", "waltz", None)
+    ]  # fmt: skip
+
+
+def test_key_tempo_and_swing_change_within_a_score() -> None:
+    """Guards against: a second song under the key signature, at the tempo and with the eighths of the first."""
+    bars = (Bar(((0.0, parse_chord("C7")),), FOUR), Bar(((0.0, parse_chord("A7")),), FOUR))
+    notes = (PlayedNote(0.6, 0.9, 61), PlayedNote(4.5, 5.0, 61))
+    change = ScoreChange(1, 0.0, "A", 180.0, 0.5)
+    parts = (ScorePart("sideman", notes, -2), ScorePart("bass", notes))
+    data = musicxml_bytes(Score(ChartInfo(key="Eb"), bars, parts, 90.0, 0.6, (change, ScoreChange(1, 2.0, bpm=60.0))))
+    first, second, *_ = measures(data)
+    assert [each.findtext("attributes/key/fifths") for each in (first, second)] == ["-1", "5"]
+    assert [each.get("tempo") for each in ET.fromstring(data).iter("sound")] == ["90", "180", "60"]
+    assert second.findall("direction")[-1].findtext("offset") == "48"
+    assert [words.text for words in ET.fromstring(data).iter("words")] == ["Swing", "Straight"]
+    assert [onset for onset, _, _ in notes_of_parts(data)[0]] == [Fraction(1, 2), Fraction(9, 2)]
+    assert [each.text for each in ET.fromstring(data).findall("part[1]//step")] == ["E", "D"]
+    assert read_musicxml(data, "x").info.key == "Eb"
+
+
+def test_drums_are_written_with_their_instruments() -> None:
+    """Guards against: a score without the drums that were played, or one that plays them as notes of a piano."""
+    bars = (Bar(((0.0, parse_chord("C7")),), FOUR),)
+    notes = tuple(PlayedNote(at / 2, at / 2 + 0.1, pitch) for at, pitch in enumerate((36, 42, 51, 60, 36)))
+    root = ET.fromstring(musicxml_bytes(Score(ChartInfo(key="A"), bars, (ScorePart("drums", notes, is_drums=True),))))
+    names = {each.get("id"): each.findtext("instrument-name") for each in root.iter("score-instrument")}
+    keys = {each.get("id"): int(each.findtext("midi-unpitched") or 0) - 1 for each in root.iter("midi-instrument")}
+    assert names.keys() == keys.keys()
+    assert {keys[name]: text for name, text in names.items()} == {
+        36: "Bass Drum 1", 42: "Closed Hi-Hat", 51: "Ride Cymbal 1", 60: "Drum 60"
+    }  # fmt: skip
+    assert root.findtext("part/measure/attributes/clef/sign") == "percussion"
+    assert root.findtext("part/measure/attributes/key/fifths") == "0"
+    played = [each for each in root.iter("note") if each.find("unpitched") is not None]
+    assert [keys[each.find("instrument").get("id")] for each in played] == [36, 42, 51, 60, 36]  # type: ignore[union-attr]
+    assert [each.findtext("notehead") for each in played] == [None, "x", "x", None, None]
+    tags = [each.tag for each in played[1]]
+    assert tags == sorted(tags, key="unpitched, duration, tie, instrument, voice, type, dot, notehead".index)
 
 
 def test_a_section_that_is_called_like_a_sign_stays_a_section() -> None:

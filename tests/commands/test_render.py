@@ -12,12 +12,14 @@ import sys
 import wave
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import mido
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.charts.detect import read_songs
 from sideman.cli import main
 from sideman.commands import render
 from sideman.core.chart.chart import Chart
@@ -32,11 +34,13 @@ from sideman.core.errors import (
     UsageError,
 )
 from sideman.core.events import note_spans
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.render.render import chord_symbols, render_take, take_name, take_picture, take_seed
 from sideman.sound.fluidsynth import GAIN, find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from support.fakes import performance
 from support.processes import write_bundle
+from support.scores import notes_of_parts
 from support.strategies import charts
 
 BAR_S = 2.0
@@ -382,3 +386,51 @@ def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
     with wave.open("a.wav") as sound:
         assert sound.getnframes() >= BAR_S * sound.getframerate()
         assert any(sound.readframes(sound.getframerate()))
+
+
+def test_a_set_is_rendered_song_by_song(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a set of which only the first song is heard, or songs in the wrong key, at the wrong tempo."""
+    Path("slow.chart").write_text("title: Slow One\nkey: F\n| Dm7 | G7 | Fmaj7 | % |", "utf-8")
+    Path("quick.chart").write_text("title: Quick\ntempo: 200\nkey: C\n3/4 | C | G7 |", "utf-8")
+    songs = [
+        "--set",
+        "chart.set=['slow.chart, in G, 60 bpm, 2 choruses', quick.chart]",
+        "--set",
+        "play.comp=[bass, drums]",
+    ]
+    assert run("--out", "set.mid", *songs) == 0
+    assert ": 2 songs, " in capsys.readouterr().out
+    file = mido.MidiFile("set.mid")
+    timed = [(sum(each.time for each in file.tracks[0][: at + 1]), each) for at, each in enumerate(file.tracks[0])]
+    end = 8 * 4 * file.ticks_per_beat
+    tempos = [(tick, round(mido.tempo2bpm(each.tempo))) for tick, each in timed if each.type == "set_tempo"]
+    assert tempos == [(0, 60), (end, 200)]
+    meters = [(tick, each.numerator) for tick, each in timed if each.type == "time_signature"]
+    assert meters == [(0, 4), (end, 3)]
+    chords = [each.text for _, each in timed if each.type == "marker"]
+    assert chords == [*["Em7", "A7", "Gmaj7"] * 2, "C", "G7"]
+    assert file.length == pytest.approx(32.0 + 6 * 0.3)
+    assert all(sum(each.type == "note_on" for each in track) for track in file.tracks[1:])
+    run("--out", "set.musicxml", *songs)
+    parts = notes_of_parts(Path("set.musicxml").read_bytes())
+    assert len(parts) == 3
+    assert len(list(ET.parse("set.musicxml").iterfind("part[1]/measure"))) == 10
+    run("--out", "set.html", *songs)
+    assert [song.title for song in read_songs(Path("set.html"), COMMON_TIME)] == ["Slow One", "Quick"]
+    run("--picture", "set.png", "--out", "set.mid", *songs)
+
+
+@pytest.mark.parametrize(("named", "bars"), [("2", 32), ("slow one", 4), ("QUICK", 32), ("ow o", 4), ("slow.chart", 4)])
+def test_a_song_of_a_set_is_rendered(named: str, bars: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a song that can be rendered only by writing the whole set again."""
+    Path("slow.chart").write_text("title: Slow One\n| Dm7 | G7 | Fmaj7 | % |", "utf-8")
+    Path("quick.chart").write_text("title: Quick\n| C | G7 |", "utf-8")
+    songs = ["--set", "chart.set=['slow.chart, 1 chorus', quick.chart]"]
+    run("--out", "a.mid", "--chart", named, *songs)
+    assert f"notes, {bars} bars" in capsys.readouterr().out
+    with pytest.raises(NoSuchInput, match=r"no chart of that name.*nearest are 1 'Slow One'"):
+        run("--out", "a.mid", "--chart", "slow ona", *songs)
+    with pytest.raises(UsageError, match="--bars is for one song"):
+        run("--out", "a.mid", "--bars", "3", *songs)
+    with pytest.raises(UsageError, match=r"html holds all"):
+        run("--out", "a.txt", *songs)

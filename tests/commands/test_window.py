@@ -113,3 +113,17 @@ def test_a_phone_gets_a_token_and_a_word_of_warning(tmp_path: Path) -> None:
         assert "/#" in first_line(window)
         assert window.stdout is not None
         assert "https" in window.stdout.readline() + window.stdout.readline()
+
+
+@pytest.mark.subprocess
+@pytest.mark.skipif(Path("/dev/snd/seq").exists(), reason="this machine has ALSA's sequencer")
+def test_without_midi_the_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a newcomer who sees two warnings of a machine without MIDI before the address of the page."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "no-such-server")
+    with process("run", "--window", "--quiet", "--preset", "band", home=tmp_path) as daemon:
+        line = first_line(daemon)
+        assert line.startswith("Open http://127.0.0.1:")
+        assert "no MIDI here: ALSA's sequencer" in line
+        daemon.send_signal(signal.SIGTERM)
+        _, errors = daemon.communicate(timeout=TIMEOUT_S)
+        assert errors == ""

@@ -14,7 +14,8 @@ from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.settings.schema import DEFAULT_CHANGES, Settings
+from sideman.core.settings.groups.chart import DEFAULT_CHANGES
+from sideman.core.settings.schema import Settings
 
 
 def settings(*words: str) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,20 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+SOUND_BYTES = 200_000_000
+
+
+def write_fluidsynth(folder: Path) -> None:
+    """A fluidsynth that writes a silent sound, and a sound font where the user would keep it."""
+    program, fonts = folder / "fluidsynth", folder / "soundfonts"
+    lines = (f"#!{sys.executable}", "import sys", "file = open(sys.argv[sys.argv.index('-F') + 1], 'wb')",
+             "file.write(b'RIFF')", f"file.truncate({SOUND_BYTES})")  # fmt: skip
+    program.write_text("\n".join(lines))
+    program.chmod(0o755)
+    fonts.mkdir()
+    (fonts / "some.sf2").write_bytes(b"RIFF\0\0\0\0sfbk")
+
+
 @pytest.mark.subprocess
 def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> None:
     """Guards against: programs, written after the protocol, that fail on what a daemon really sends."""
@@ -52,9 +67,6 @@ def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> N
             piece = client.request("take", name=take["name"])
             _assert_is_one_of(REQUESTS["take"].results, piece)
             assert base64.b64decode(piece["data"])[:4] == b"MThd"
-            for name, form, why in ((take["name"], "wav", "allowed is mid"), ("../config", "mid", "no such file")):
-                with pytest.raises(RequestRefused, match=why):
-                    client.request("take", name=name, form=form)
             client.request("mode", mode="solo", now=True)
             wanted = EVENTS.keys() - {"heard", "learned", "log"}  # no player takes part, and nothing goes wrong
             for line in islice(lines, 500):
@@ -64,6 +76,34 @@ def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> N
             assert kinds >= wanted
             with pytest.raises(RequestRefused, match="allowed is a number from 0 to 5"):
                 client.request("set", key="play.temperature", value=9)
+
+
+@pytest.mark.subprocess
+def test_a_take_can_be_fetched_as_a_score_and_as_sound(tmp_path: Path) -> None:
+    """Guards against: a take that a page can save only as MIDI, or a refusal that does not say what is missing."""
+    path, homes = tmp_path / "c.sock", {"PATH": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    keys = ("midi.output=none", "midi.input=none", f"control.socket={path}", f"takes.folder={tmp_path}")
+    with running_daemon(tmp_path, *keys, "tempo.bpm=240", "play.capture_minutes=1", **homes) as daemon:
+        daemon.wait_for("bar 2")
+        with closing(connect([path])) as client:
+            name = Path(client.request("keep")["take"]).stem
+
+            def fetch(form: str, offset: int = 0) -> Any:
+                piece = client.request("take", name=name, form=form, offset=offset)
+                _assert_is_one_of(REQUESTS["take"].results, piece)
+                return piece["size"], base64.b64decode(piece["data"])
+
+            size, score = fetch("musicxml")
+            assert (len(score), score.count(b"</score-partwise>")) == (size, 1)
+            assert fetch("musicxml", 100) == (size, score[100:])
+            wrong = ((name, "wav", "^fluidsynth is not installed"), (name, "ogg", "allowed is mid or musicxml or wav"),
+                     ("../config", "mid", "no such file"), ("../config", "musicxml", "no such file"))  # fmt: skip
+            for name_, form, why in wrong:
+                with pytest.raises(RequestRefused, match=why):
+                    client.request("take", name=name_, form=form)
+            write_fluidsynth(tmp_path)
+            size, sound = fetch("wav")
+            assert (size, sound[:4]) == (SOUND_BYTES, b"RIFF")
 
 
 def _assert_is_as_described(line: str) -> str:

@@ -31,7 +31,9 @@ from sideman.control.protocol import (
     Request,
     SetRequest,
     StatusRequest,
+    TakeRequest,
 )
+from sideman.control.readings import Pending
 from sideman.control.server import (
     MAX_CLIENTS,
     MAX_LINE_BYTES,
@@ -69,6 +71,23 @@ def serve(control: ControlServer, second: float, turns: int = 3) -> None:
     """Serve a few times within one round, as the main thread does."""
     for _ in range(turns):
         control.serve(second)
+
+
+def test_a_long_export_keeps_no_other_request(tmp_path: Path) -> None:
+    """Guards against: a keyboard on the page that is dead while the sound of a take is made."""
+    pending = Pending()
+    with served_socket(tmp_path, lambda request: pending if isinstance(request, TakeRequest) else {"bpm": 120}) as made:
+        client = SocketClient(tmp_path / "s")
+        client.send_request(id=1, do="take", name="a", form="wav")
+        client.send_request(id=2, do="status")
+        client.connection.shutdown(socket.SHUT_WR)
+        serve(made, 0.0)
+        assert [line["id"] for line in client.lines()] == [2]
+        assert client.is_open
+        pending.finish(None)
+        serve(made, 1.0)
+        assert [line["id"] for line in client.lines()] == [1]
+        assert not client.is_open
 
 
 def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Path) -> None:

@@ -74,3 +74,15 @@ def test_releasing_a_channel_releases_every_pitch(channel: int) -> None:
     """Guards against: a note of a killed process that sounds on."""
     messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
     assert not hanging_notes([*messages, *map(encode, release_channel(channel))])
+
+
+@given(st.sets(st.integers(0, 127)), st.integers(1, 16))
+def test_what_a_killed_process_left_is_released_around_our_own_notes(ours: set[int], channel: int) -> None:
+    """Guards against: a note that is cut off because a port came back, or one that hangs beside it."""
+    ledger = Ledger(channel)
+    messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
+    for pitch in ours:
+        ledger.note_on(NoteOn(pitch, 80, channel))
+    sounding = hanging_notes([*messages, *map(encode, ledger.release_rest(channel))])
+    assert {pitch for _, pitch in sounding} == ours
+    assert bool(ours) == (not any(isinstance(event, ControlChange) for event in ledger.release_rest(channel)))

@@ -40,7 +40,7 @@ from sideman.core.events import (
 )
 from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of

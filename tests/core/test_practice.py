@@ -16,10 +16,11 @@ from sideman.core.actions import Faster, Slower, Start, Stop
 from sideman.core.chart.chart import ChartError, Meter
 from sideman.core.chart.places import Place, check_place, find_place, section_at
 from sideman.core.chart.text import parse_changes
-from sideman.core.engine import LAMP, LAMP_BEFORE_NEWS, Engine
+from sideman.core.display import LAMP, LAMP_BEFORE_NEWS
+from sideman.core.engine import Engine
 from sideman.core.events import BarStarted, ChangeSettings, ControlChange, EventSent, JumpToBar, NoteOn, SetChart
 from sideman.core.parts.count_in import CLICK_PITCH
-from sideman.core.settings.schema import CYCLES
+from sideman.core.settings.groups.practice import CYCLES
 from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
 from support.fakes import performance, play_on_fake_clock
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.text import parse_changes
 from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, Report
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.core.words import LINE_LENGTH, BarLine, BarWords, closing_words, opening_lines
 from sideman_models.music.harmony import pitch_name
 from support.fakes import performance, play_on_fake_clock, settings

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sideman.core.actions import NextSong, PlayVariation, Start
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine
+from sideman.core.engine import Engine, EngineMemory
 from sideman.core.events import (
     BarStarted,
     ChangeSettings,
@@ -188,3 +188,26 @@ def test_what_is_left_once_a_bar_is_enough(keys: dict[str, Any], chart: Chart, b
         onsets = [(beat, event) for beat, event in from_beat(place, sent) if isinstance(event, NoteOn)]
         went_on = [(beat, event) for beat, event in play(again, [], 9.0) if isinstance(event, NoteOn)]
         assert went_on[: len(onsets)] == onsets
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(settings_keys(), charts(), st.floats(0.0, 12.0), st.sampled_from([60.0, 120.0, 400.0]))
+def test_a_kill_at_any_moment_costs_half_a_bar_at_most(
+    keys: dict[str, Any], chart: Chart, second: float, bpm: float
+) -> None:
+    """Guards against: a place in the music that is more than a bar from the kill when the disk takes some time."""
+    made = replace(performance(**keys, tempo__bpm=bpm), chart=chart)
+    engine = made.make_engine(0.0)
+    clock = FakeClock([Arrival(second, None)])
+    recorder = RecordingOutput(clock)
+    left: list[EngineMemory] = []
+
+    def on_remembered() -> None:
+        assert player.remembered is not None
+        left.append(player.remembered.memory)
+
+    player = Player(engine, recorder, clock, recorder.reports.append, on_remembered)
+    player.run()
+    killed = min(engine.timeline.beat_at(second), engine.timeline.end)
+    bars = [engine.chart.bar_at(left[-2].bar_line + side)[1] for side in (-1, 0)]
+    assert abs(left[-2].bar_line / TICKS_PER_QUARTER - killed) <= max(bars) / TICKS_PER_QUARTER / 2 + 0.01

@@ -194,7 +194,7 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
             control.request("set", key="play.density", value=1.5)
             control.request("mode", mode="trade")
         daemon.wait_for("play.mode is trade")
-        daemon.wait_for(" bar ", 4)
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 2)
         daemon.process.kill()
     with resuming(tmp_path, "play.velocity=33") as daemon:
         daemon.wait_for("ready")
@@ -207,6 +207,26 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
         assert daemon.stop(signal.SIGTERM) == 0
     assert any("as it was changed while it played" in line and "play.density is 1.5" in line for line in daemon.log)
     assert applied["tempo.bpm"] > 100  # what the ballad has set goes back first
+
+
+@pytest.mark.subprocess
+def test_the_place_in_a_set_outlives_a_kill_during_another_chart(tmp_path: Path) -> None:
+    """Guards against: a set that begins again with its first song, because a request was being played."""
+    songs = "chart.set=['blues, 1 chorus', coda, waltz]"
+    with resuming(tmp_path, songs, "chart.song=3") as daemon:
+        daemon.wait_for(" bar ")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            control.request("chart", name="modal")
+        daemon.wait_for("chart.song is 0")
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 3)
+        daemon.process.kill()
+    with resuming(tmp_path, songs, "chart.song=3") as daemon:
+        daemon.wait_for("ready")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            assert control.request("get", key="chart.song")["value"] == 0
+        assert daemon.stop(signal.SIGTERM) == 0
+    (state,) = (json.loads(path.read_text()) for path in tmp_path.rglob("state-*.json"))
+    assert state["song"] == 3
 
 
 @pytest.mark.subprocess

@@ -20,11 +20,10 @@ from sideman.core.events import NoteOn
 from support.fakes import hanging_notes, performance
 from support.processes import TIMEOUT_S, DaemonProcess, running_daemon
 
-BPM, BAR_BEATS = 240.0, 4.0
+BPM, BAR_BEATS = 240.0, 4.0  # if no other tempo is given
 LISTENER = "listener"
 _MAX_UNHEARD = 2  # notes in a row
 PLAYED: dict[str, Any] = {
-    "tempo.bpm": BPM,
     "play.rests": 0,
     "play.density": 4,
     "play.gate": 1,
@@ -84,24 +83,24 @@ class Listener:
         return len(hanging_notes(message for _, message in self.heard[:end] if len(message) == 3))
 
 
-def kill_again_and_again(client: Any, folder: Path, kills: int, random: Random) -> Iterator[Kill]:
+def kill_again_and_again(client: Any, folder: Path, kills: int, random: Random, bpm: float = BPM) -> Iterator[Kill]:
     """Yield what came of each kill of a daemon that plays to a `client` of rtmidi."""
     listener = Listener(client)
-    with _daemon(folder) as daemon:
+    with _daemon(folder, bpm) as daemon:
         listener.until(2, 0)
         seed = next(int(line.partition("seed ")[2]) for line in daemon.log if "seed " in line)
         solo = _Solo(seed)
-        beat, killed_s = _kill(daemon, folder, random)
+        beat, killed_s = _kill(daemon, folder, random, bpm)
     for number in range(1, kills + 1):
         end = _settled(listener)
         sounding = listener.hanging(end)
-        with _daemon(folder) as daemon:
+        with _daemon(folder, bpm) as daemon:
             listener.until(4, end)
-            again = _first_beat(listener, end, folder)
+            again = _place(daemon)
             (first_s, _), first = listener.onsets(end)[0], _first_onset(listener, end)
-            kill = Kill(beat, again, sounding, listener.hanging(first), (first_s - killed_s) * BPM / 60)
+            kill = Kill(beat, again, sounding, listener.hanging(first), (first_s - killed_s) * bpm / 60)
             if number < kills:
-                beat, killed_s = _kill(daemon, folder, random)
+                beat, killed_s = _kill(daemon, folder, random, bpm)
             else:
                 assert daemon.stop(signal.SIGTERM) == 0
             played = [pitch for _, pitch in listener.onsets(end)[:-1]]
@@ -110,8 +109,8 @@ def kill_again_and_again(client: Any, folder: Path, kills: int, random: Random) 
 
 
 @contextmanager
-def _daemon(folder: Path) -> Iterator[DaemonProcess]:
-    given = [f"{key}={value}" for key, value in PLAYED.items()]
+def _daemon(folder: Path, bpm: float) -> Iterator[DaemonProcess]:
+    given = [f"tempo.bpm={bpm}", *(f"{key}={value}" for key, value in PLAYED.items())]
     socket, env = f"control.socket={folder / 'socket'}", {"STATE_DIRECTORY": str(folder), "COVERAGE_PROCESS_CONFIG": ""}
     late = ("play.late_ms=1000", f"midi.output={LISTENER}", "midi.input=none")  # a busy machine leaves no note out
     with running_daemon(folder, *given, *late, socket, "play.resume=true", "play.seed=null", **env) as daemon:
@@ -119,15 +118,15 @@ def _daemon(folder: Path) -> Iterator[DaemonProcess]:
         yield daemon
 
 
-def _kill(daemon: DaemonProcess, folder: Path, random: Random) -> tuple[float, float]:
+def _kill(daemon: DaemonProcess, folder: Path, random: Random, bpm: float) -> tuple[float, float]:
     """Kill it within two bars; returns the beat and the second."""
-    threading.Event().wait(random.uniform(0.0, 2 * BAR_BEATS * 60 / BPM))
+    threading.Event().wait(random.uniform(0.0, 2 * BAR_BEATS * 60 / bpm))
     with closing(ControlClient(folder / "socket")) as control:
         beat, asked_s = control.request("status")["beat"], time.monotonic()
         daemon.process.kill()
         killed_s = time.monotonic()
     daemon.process.wait()
-    return beat + (killed_s - asked_s) * BPM / 60, killed_s
+    return beat + (killed_s - asked_s) * bpm / 60, killed_s
 
 
 def _settled(listener: Listener) -> int:
@@ -145,15 +144,10 @@ def _first_onset(listener: Listener, start: int) -> int:
     )
 
 
-def _first_beat(listener: Listener, start: int, folder: Path) -> int:
-    """The beat of the first note since the message number `start`, by the status of the daemon that plays.
-
-    A note can only come late to the listener, so the earliest of a few counts.
-    """
-    with closing(ControlClient(folder / "socket")) as control:
-        beat, second = float(control.request("status")["beat"]), time.monotonic()
-    onsets = listener.onsets(start)
-    return round(min(beat - (second - onset) * BPM / 60 - number for number, (onset, _) in enumerate(onsets)))
+def _place(daemon: DaemonProcess) -> int:
+    """The beat from which the daemon says that it goes on."""
+    bar = next(int(line.rpartition("going on: bar ")[2]) for line in daemon.log if "going on: bar " in line)
+    return round((bar - 1) * BAR_BEATS)
 
 
 class _Solo:

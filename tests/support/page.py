@@ -202,9 +202,9 @@ def served_page(folder: Path, gate: Gate | None = None, version: int = 2) -> Ite
 
 @contextmanager
 def played_band(home: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """What `make play` runs, without MIDI ports and a screen; yields the process and the page's address.
+    """What `make play` runs, without a screen and, unless `words` say otherwise, without MIDI ports.
 
-    The control socket is `home / "s"`.
+    Yields the process and the page's address. The control socket is `home / "s"`.
     """
     recipe = next(
         line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "sideman run --window" in line

@@ -25,7 +25,8 @@ from sideman.core.chart.text import parse_changes  # noqa: E402
 from sideman.core.chart.timeline import ChartTimeline  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import BarPlayed, NoteOn  # noqa: E402
-from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
+from sideman.core.settings.groups.play import PlaySettings  # noqa: E402
+from sideman.core.settings.schema import Settings  # noqa: E402
 from sideman.playing.assembly import Performance  # noqa: E402
 from sideman.render.over_solos import chart_of_solo  # noqa: E402
 from sideman_models.corpus.corpus import read_corpus  # noqa: E402

@@ -23,20 +23,22 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "daemon", "models")]
 
 from ports.conftest import midi_programs  # noqa: E402
-from support.kills import LISTENER, kill_again_and_again  # noqa: E402
+from support.kills import BPM, LISTENER, kill_again_and_again  # noqa: E402
 
 
 def main() -> int:
     """Run the trial."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="how many times (default: 200)")
+    parser.add_argument("--bpm", type=float, default=BPM, help=f"the tempo (default: {BPM:g})")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     args = parser.parse_args()
     with ExitStack() as stack:
         others = stack.enter_context(midi_programs())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kills = []
-        for kill in kill_again_and_again(others.client("MidiIn", LISTENER), folder, args.kills, Random(args.seed)):
+        listener = others.client("MidiIn", LISTENER)
+        for kill in kill_again_and_again(listener, folder, args.kills, Random(args.seed), args.bpm):
             kills.append(kill)
             place = f"killed on beat {kill.beat:8.2f}, again from {kill.again:5} after {kill.gap_beats:4.1f} beats"
             notes = f"{kill.sounding} sounded, {kill.hanging} hang, {kill.wrong} wrong"
@@ -47,7 +49,7 @@ def main() -> int:
     print(f"notes that hang after the start  {hanging}")
     print(f"place lost, in bars              median {median(lost):.2f}, worst {max(lost):.3f}")
     print(f"other notes than without kills   {wrong}; {sum(kill.unheard for kill in kills)} did not reach the listener")
-    print(f"gap, in beats at 240 bpm         median {median(gaps):.1f}, worst {max(gaps):.1f}")
+    print(f"gap, in beats at {args.bpm:3g} bpm         median {median(gaps):.1f}, worst {max(gaps):.1f}")
     return int(hanging > 0 or wrong > 0 or max(lost) > 1)
 
 

@@ -7,10 +7,13 @@ import io
 from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.core.chart.chart import ChartInfo
@@ -18,6 +21,7 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.events import (
     Advanced,
     BarStarted,
+    ChangeSettings,
     ClockStart,
     ClockTick,
     Command,
@@ -29,14 +33,18 @@ from sideman.core.events import (
     NoteOn,
     PitchBend,
     PortChanged,
+    QueueSong,
     Report,
     SetChart,
     SetPortPeriod,
 )
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
+from sideman.core.timing.pll import FASTEST_BPM
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import TakeHeader
+from sideman.takes.lines import RecordedReport, decode_report, encode_report
 from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidiFile
+from sideman.takes.score import TakeScore
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
 from sideman_models.music.harmony import parse_chord
 from support.clocks import steady
@@ -149,6 +157,41 @@ def test_a_chart_that_takes_over_brings_its_key() -> None:
         assert ticks == [round(line * TICKS_PER_BEAT)]
 
 
+def test_the_next_song_of_a_set_brings_its_key_and_tempo() -> None:
+    """Guards against: a take of a set whose MIDI file and score keep the key of the first song, or miss a tempo."""
+    first, second = (parse_changes(text, COMMON_TIME, "x") for text in ("key: C\n| C | F |", "key: F\n| Dm7 | Gm7 |"))
+    third = parse_changes("| A7 | D7 |", COMMON_TIME, "x")
+    keys: dict[str, Any] = {"chart__set": ["one, 1 chorus", "two, 1 chorus"], "play__comp": ["bass", "drums"]}
+    made = replace(performance(chart__song=1, play__rate="beat", **keys), chart=first)
+    arrivals: list[tuple[float, MidiEvent | Command]] = [
+        (0.05, QueueSong(2, second, 60.0)), (8.0, SetChart(third)), (9.5, ChangeSettings((("tempo.bpm", 90.0),)))
+    ]  # fmt: skip
+    header, made_reports, _ = perform_with_reports(made, arrivals, 20.0)
+    reports = [decode_report(encode_report(each)) for each in made_reports if isinstance(each, RecordedReport)]
+    conductor, *others = tracks_of(header, reports)
+    bars = [each for each in reports if isinstance(each, BarStarted)]
+    lines = [next(bar.beat for bar in bars if bar.changes[0][1].text == name) for name in ("Dm7", "A7")]
+    assert [bar.key for bar in bars if bar.key is not None] == ["F", ""]
+    ticks = [0, *(round(line * TICKS_PER_BEAT) for line in lines)]
+    for track in (conductor, *others):
+        changes = [(tick, message.key) for tick, message in timed(track) if message.type == "key_signature"]
+        assert changes == list(zip(ticks, ["C", "F", "C"], strict=True))
+    tempos = [(tick, mido.tempo2bpm(each.tempo)) for tick, each in timed(conductor) if each.type == "set_tempo"]
+    assert [(tick, round(bpm)) for tick, bpm in tempos[:2]] == [(0, 120), (ticks[1], 60)]
+    assert round(tempos[2][1]) == 90
+    maker = TakeScore(header)
+    for report in reports:
+        maker.add_report(report)
+    score = maker.score()
+    assert (score.info.key, score.bpm) == ("C", 120.0)
+    assert [(each.bar, each.key) for each in score.changes if each.key is not None] == [(2, "F"), (3, "")]
+    assert [round(each.bpm) for each in score.changes if each.bpm] == [60, 90]
+    assert score.swing > 0.5
+    assert [part.name for part in score.parts] == ["sideman", "comp", "drums"]
+    struck = [each.event for each in reports if isinstance(each, EventSent) and isinstance(each.event, NoteOn)]
+    assert len(score.parts[-1].notes) == sum(each.channel == made.settings.midi.drums for each in struck)
+
+
 def test_chords_are_lyrics_of_the_played_track_and_nothing_else_is() -> None:
     """Guards against: a score without chords, or with the seed and the settings below its first note.
 
@@ -225,3 +268,33 @@ def test_our_own_reader_reads_a_take(tmp_path: Path) -> None:
 def struck(pitch: int, length_s: float) -> list[tuple[float, NoteOn | NoteOff]]:
     """A note of the player."""
     return [(0.0, NoteOn(pitch, 80, 1)), (length_s, NoteOff(pitch, 1))]
+
+
+@settings(max_examples=20)
+@given(
+    st.floats(60, 240),
+    st.sampled_from([-7.5, 5.0, 20.0]),
+    st.sampled_from(["beat", "eighth", "phrase"]),
+    st.sampled_from(["1", "2-3"]),
+    st.integers(0, 1),
+    st.sampled_from([0.0, 0.003]),
+)
+def test_a_tempo_that_changes_with_the_round_changes_on_the_bar_line(
+    bpm: float, step: float, rate: str, loop: str, count_in: int, oversleeps: float
+) -> None:
+    """Guards against: practice whose notes stand beside the beats in a sequencer, from the first faster round on."""
+    keys = {"tempo__bpm": bpm, "play__rate": rate, "practice__loop": loop, "practice__tempo": step}
+    made = performance(**keys, practice__count_in=count_in, play__late_ms=1000)
+    header, reports, _ = perform_with_reports(made, [], 20.0, lambda: oversleeps)
+    midi = TakeMidiFile(header, reports)
+    song, tick, tempos = mido.MidiFile(file=io.BytesIO(midi.contents())), 0, list[tuple[float, float]]()
+    for message in song.tracks[0]:
+        tick += message.time
+        if message.type == "set_tempo":
+            tempos.append((tick / TICKS_PER_BEAT, 6e7 / message.tempo))
+    begun = {report.beat - header.first_beat for report in reports if isinstance(report, BarStarted)}
+    assert {beat for beat, _ in tempos} <= {0.0} | begun
+    assert [tempo for _, tempo in tempos] == pytest.approx(
+        [min(bpm + step * number, FASTEST_BPM) for number in range(len(tempos))], 1e-3
+    )
+    assert song.length == pytest.approx(20.0 - header.second, abs=0.02)

@@ -25,7 +25,7 @@ from sideman.core.events import (
     SetChart,
     SetMode,
 )
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader

@@ -39,7 +39,7 @@ from sideman.core.events import (
     SetPortPeriod,
     SettingsChanged,
 )
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman.core.targets import SettingTarget
 from sideman.core.turns import MODE_NAMES
 from sideman.playing.assembly import resumed_engine, state_of

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -334,6 +335,66 @@ def test_names_of_others_are_only_text(served: tuple[str, ScriptedDaemon], open_
     shown(page, "#chart td", evil)
     shown(page, "#panel-log li", evil)
     assert page.title() == "sideman"
+
+
+TAKE = bytes.fromhex(
+    "4d546864 00000006 0000 0001 01e0"  # a MIDI file of one track, 480 ticks a quarter
+    "4d54726b 0000000d 00 903c40 9c00 803c40 00 ff2f00"  # a note of 3584 ticks, 3.7 s
+)
+
+
+def piece_of(data: bytes, length: int = 7) -> Callable[[dict[str, Any]], Any]:
+    """Answers the request `take`, a few bytes at a time."""
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        offset = request["offset"]
+        text = base64.b64encode(data[offset : offset + length]).decode()
+        return {"name": request["name"], "form": request["form"], "size": len(data), "offset": offset, "data": text}
+
+    return answer
+
+
+@pytest.mark.parametrize("form", ["mid", "musicxml", "wav"])
+def test_a_take_is_downloaded_in_each_form(served: tuple[str, ScriptedDaemon], open_page: OpenPage, form: str) -> None:
+    """Guards against: a solo that cannot be taken home, or comes cut off."""
+    address, daemon = served
+    daemon.answers["takes"] = [{"name": "solo", "written": 1.8e9, "size": len(TAKE)}]
+    daemon.answers["take"] = piece_of(TAKE)
+    page = connected(open_page(address))
+    page.click("#panel-takes summary")
+    what = {"mid": "Download MIDI", "musicxml": "Download score", "wav": "Download sound"}[form]
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"{what}: solo").click()
+    assert download.value.suggested_filename == f"solo.{form}"
+    assert Path(download.value.path()).read_bytes() == TAKE
+    assert {each["form"] for each in daemon.requests if each["do"] == "take"} == {form}
+    for refusal in ("fluidsynth is not installed", "solo.wav: no space left on device"):
+        daemon.answers["take"] = f"error: {refusal}"
+        page.get_by_role("button", name=f"{what}: solo").click()
+        shown(page, ".takes li .report", refusal)
+    assert page.get_by_role("button", name=f"{what}: solo").is_enabled()
+
+
+def test_a_take_that_is_deleted_while_it_plays_plays_on(
+    served: tuple[str, ScriptedDaemon], open_page: OpenPage
+) -> None:
+    """Guards against: a page that stands still, or plays for ever, when another window has tidied up."""
+    address, daemon = served
+    daemon.answers["takes"] = [{"name": "solo", "written": 1.8e9, "size": len(TAKE)}]
+    daemon.answers["take"] = piece_of(TAKE)
+    page = connected(open_page(address))
+    page.click("#panel-takes summary")
+    play = page.get_by_role("button", name="Play: solo")
+    play.click()
+    page.locator(".takes canvas:visible").wait_for()
+    page.locator("#hear[aria-pressed=true]").wait_for()
+    daemon.answers["take"], daemon.answers["takes"] = "error: solo.mid: no such file", []
+    play.click()
+    shown(page, ".takes li .report", "no such file")
+    page.get_by_role("button", name="Stop the take").click()
+    page.get_by_role("button", name="Keep the last minutes").click()  # lists them again
+    shown(page, "#panel-takes", "There is no take yet.")
+    assert page.locator(".takes li").count() == 0
 
 
 def test_two_pages_see_the_same(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:

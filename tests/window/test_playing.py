@@ -225,7 +225,7 @@ def test_the_latency_is_measured_from_strikes_on_clicks_and_remembered(open_soun
 def test_a_page_that_loses_the_daemon_lets_its_keys_go(open_sound: Callable[..., Page]) -> None:
     """Guards against: a key that stays down on the page when the daemon comes back."""
     page = open_sound()
-    page.evaluate("() => { playing.strike(60, 90); t.emit({ event: 'connection', open: false }); }")
+    page.evaluate("() => { playing.strike(60, 90); t.emit({ event: 'ended' }); }")
     assert played(page) == [(True, 60), (False, 60)]
     page.evaluate("() => { sound.tapped = playing.tap(); }")
     assert page.evaluate("() => t.requests.at(-1)") == {"do": "tap"}

@@ -84,7 +84,7 @@ def test_a_note_that_moves_sounds_once_where_it_is_now(open_sound: OpenSound) ->
     assert abs(error) <= BOUND_S
 
 
-@pytest.mark.parametrize("silencer", ["t.emit({ event: 'connection', open: false })", "sound.panic()", "sound.stop()"])
+@pytest.mark.parametrize("silencer", ["t.emit({ event: 'ended' })", "sound.panic()", "sound.stop()"])
 def test_everything_falls_silent_within_a_tenth_of_a_second(open_sound: OpenSound, silencer: str) -> None:
     """Guards against: a chord that hangs in the page after a panic, or when the daemon has been killed."""
     page = open_sound()

@@ -4,7 +4,8 @@
 A tune begins with `X:` and ends at an empty line; what stands before the first one holds for all. What is read:
 
 - **Fields:** `T:` title, `C:` composer, `M:` meter, `L:` unit of note lengths, `Q:` tempo, `R:` rhythm (the style),
-  `K:` key, `P:` parts; `M:`, `L:`, `P:` also between the notes. Of several voices (`V:`) the one with the most chords.
+  `K:` key, `P:` the order of the parts (`A(AB)3C`); between the notes `M:`, `L:`, and `P:`, where a part begins. Of
+  several voices (`V:`) the one with the most chords.
 - **Chords** stand in quotes before a note. They begin on the nearest beat or half-beat. A text in quotes that begins
   with `^`, `_`, `<`, `>` or `@` is a remark; those that are signs (`"^D.C. al Fine"`) are read as signs.
 - **Notes, rests, tuplets, broken rhythm** say how much time passes.
@@ -20,14 +21,24 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from functools import partial
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from msgspec.structs import replace
 
 from sideman.charts.songs import Song
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, bar_on_grid, parse_meter
-from sideman.core.chart.form import MAX_PASSES, Form, stands_before_bar
+from sideman.core.chart.form import MAX_BARS, MAX_PASSES, Form, stands_before_bar
 from sideman.core.chart.styles import style_of
-from sideman.core.chart.text import MAX_NAME_LENGTH, ReaderWarnings, parse_key, printable, section_name, unfolded_chart
+from sideman.core.chart.text import (
+    MAX_NAME_LENGTH,
+    ReaderWarnings,
+    check_size,
+    parse_key,
+    printable,
+    section_name,
+    unfolded_chart,
+)
 from sideman_models.errors import ChordError
 from sideman_models.limits import TUNE, TUNES
 from sideman_models.music.german import from_german, is_german
@@ -52,6 +63,7 @@ _SIGNS = {
     "dacapoalcoda": "D.C. al Coda", "dalsegnoalfine": "D.S. al Fine", "dalsegnoalcoda": "D.S. al Coda",
 }  # fmt: skip
 _TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+_ORDER = re.compile(r"([A-Za-z])|([(])|([)])|(\d{1,3})")
 _KEY = re.compile(r"([A-G][b#]?)[ \t]*([A-Za-z]*)")
 _TEMPO = re.compile(r"((?:\d{1,3}/\d{1,3}[ \t]*)*)=?[ \t]*(\d{1,4}(?:\.\d{1,3})?)\s*$")
 
@@ -102,6 +114,7 @@ class _TuneReader:
         self._broken = Fraction(1)  # by how much the next note is longer
         self._tuplet = (Fraction(1), 0)  # by how much notes are longer, and how many
         self._missing = Fraction(0)  # of the short bar before
+        self._order = ""  # in which the parts are played
 
     def read(self, lines: list[str]) -> Chart:
         music = self._read_head(lines)
@@ -115,7 +128,33 @@ class _TuneReader:
         self._end_bar()
         if not self._has_chords:
             raise ChartError(f'{self._source}: no chord symbols in it, such as "Am7" before a note')
-        return unfolded_chart(self._form, self._info, f"{self._source}: no bars in it", self._warnings)
+        chart = unfolded_chart(self._form, self._info, f"{self._source}: no bars in it", self._warnings)
+        return self._in_order(chart) if self._order else chart
+
+    def _in_order(self, chart: Chart) -> Chart:
+        """The chart with its parts in the order that the head of the tune gives."""
+        starts = [(0, ""), *chart.info.sections, (len(chart.bars), "")]
+        spans = [(name[:1], first, end) for (first, name), (end, _) in pairwise(starts)]
+        runs = [list(run) for _, run in groupby(spans, itemgetter(0))]  # a part with its repeats
+        parts: dict[str, tuple[Bar, ...]] = {}
+        for run in runs:
+            parts.setdefault(run[0][0], chart.bars[run[0][1] : run[-1][2]])
+        order, opening = _play_order(self._order), parts.pop("", ())
+        if missing := [name for name in dict.fromkeys(order) if name not in parts]:
+            self._warnings.add(f"P:{self._order[:40]}: no part is marked {' or '.join(missing[:5])}: left out", None)
+        wanted = [(name, parts[name]) for name in order if name in parts]
+        count = len(opening) + sum(len(bars) for _, bars in wanted)
+        if not wanted or count > MAX_BARS:
+            self._warnings.add(
+                f"P:{self._order[:40]}: {'too long' if wanted else 'no such parts'}: played as written", None
+            )
+            return Chart(chart.bars, replace(chart.info, warnings=self._warnings.texts))
+        bars, sections = list(opening), []
+        for name, more in wanted:
+            sections.append((len(bars), name))
+            bars += more
+        check_size(bars, self._source)
+        return Chart(tuple(bars), replace(chart.info, sections=tuple(sections), warnings=self._warnings.texts))
 
     def _error(self, problem: str, bar: int) -> ChartError:
         return ChartError(f"{self._source}, bar {bar}: {problem}")
@@ -142,6 +181,8 @@ class _TuneReader:
         match name:
             case "C" if not self._info.composer:
                 self._info = replace(self._info, composer=section_name(text))
+            case "P":
+                self._order = text
             case "R":
                 self._info = replace(self._info, style=style_of(text))
             case "Q":
@@ -327,6 +368,22 @@ class _TuneReader:
             self._last = bar.chords[-1][1]
         for sign in signs:
             self._form.add_sign(sign)
+
+
+def _play_order(text: str) -> list[str]:
+    """The parts in the order that a text such as `A(AB)3C` gives; of very many only the first."""
+    groups: list[list[str]] = [[]]
+    last: list[str] = []  # what a number repeats
+    for letter, opens, closes, count in _ORDER.findall(text[:200]):
+        if opens:
+            groups.append([])
+            continue
+        if letter or closes:
+            last = [letter] if letter else groups.pop() if len(groups) > 1 else []
+        else:
+            last = last * min(int(count) - 1, MAX_BARS // max(1, len(last)) + 1)
+        groups[-1] = [*groups[-1], *last][: MAX_BARS + 1]
+    return [name for group in groups for name in group][: MAX_BARS + 1]
 
 
 def _without_comment(line: str) -> str:

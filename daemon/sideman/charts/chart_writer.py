@@ -8,13 +8,18 @@ reads besides.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
+from sideman.charts.ireal import SCRAMBLED_MARK, unscramble
 from sideman.charts.score_writer import chart_score, musicxml_bytes, name_of
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
+from sideman.core.chart.styles import STYLES, Style
 from sideman.core.chart.text import parse_key, section_name
+from sideman.core.settings.schema import Settings
 from sideman_models.music.harmony import ROOT_NAMES, Chord
 
 _IREAL_METERS = {
@@ -52,13 +57,32 @@ def chart_file_text(chart: Chart) -> str:
     tempo = f"{info.tempo:.4g}" if info.tempo else ""
     meter = str(chart.meter)
     headers = {"title": section_name(info.title), "composer": section_name(info.composer), "key": _key_of(info),
-               "tempo": tempo, "meter": meter}  # fmt: skip
+               "tempo": tempo, "meter": meter, "style": info.style or ""}  # fmt: skip
     lines = [f"{name}: {text}" for name, text in headers.items() if text]
     return "\n".join([*lines, "", chart.text(), ""])
 
 
-def ireal_link(chart: Chart) -> str:
-    """The chart as a link of iReal Pro, with one song. Raises ChartError for a meter that iReal Pro does not have."""
+_IREAL_STYLES: Mapping[Style, tuple[str, str]] = {
+    "swing": ("Medium Swing", "Jazz-Medium Swing"), "bossa": ("Bossa Nova", "Jazz-Bossa Nova"),
+    "waltz": ("Waltz", "Jazz-Medium Swing"), "ballad": ("Ballad", "Jazz-Ballad Swing"),
+    "even": ("Even 8ths", "Jazz-Even 8ths"),
+}  # fmt: skip
+"""How iReal Pro calls the styles on a chart, and those of its players."""
+
+
+def in_force(chart: Chart, settings: Settings) -> Chart:
+    """The chart with the style and the tempo that the settings ask for."""
+    style = settings.play.style if settings.play.style in STYLES else chart.info.style
+    return replace(chart, info=replace(chart.info, style=style, tempo=settings.tempo.bpm))
+
+
+def ireal_link(charts: Iterable[Chart]) -> str:
+    """The charts as a link of iReal Pro. Raises ChartError for a meter that iReal Pro does not have."""
+    return "irealb://" + "===".join(map(_ireal_song, charts))
+
+
+def _ireal_song(chart: Chart) -> str:
+    """A song as a part of a link, with its style and its tempo."""
     info = chart.info
     sections, music, meter = dict(info.sections), "[", None
     chart = on_half_beats(chart)
@@ -70,22 +94,26 @@ def ireal_link(chart: Chart) -> str:
         meter = bar.meter
         music += _ireal_cells(bar) + ("Z" if index == len(chart.bars) - 1 else "|")
     key = parse_key(info.key) if _key_of(info) else ROOT_NAMES[chart.chord_at(0.0).root]
-    title, composer = (text.replace("=", " ").strip() for text in (info.title or "Untitled", info.composer or " "))
-    fields = (title, composer, "Medium Swing", key.replace("m", "-"), "n", music)
-    return "irealbook://" + "=".join(quote(field, safe="") for field in fields)
+    title, composer = (text.replace("=", " ").strip() for text in (info.title, info.composer))
+    style, players = _IREAL_STYLES[info.style or ("waltz" if chart.meter.numerator == 3 else "swing")]
+    music = SCRAMBLED_MARK + unscramble(music)  # what scrambles it also unscrambles it
+    tempo = f"{info.tempo:.0f}" if info.tempo else "0"
+    # No two unused fields stand side by side: with `===` the next song would begin.
+    names = (title or "Untitled", composer or " ", "", style, key.replace("m", "-"), "")
+    return "=".join(quote(field, safe="") for field in (*names, music, "", players, tempo, "0"))
 
 
-def ireal_page(chart: Chart) -> str:
-    """A page with the link, as iReal Pro exports a song: it is opened where the program is."""
-    title = html.escape(chart.info.title or "Untitled")
-    link = html.escape(ireal_link(chart))
+def ireal_page(charts: Sequence[Chart]) -> str:
+    """A page with a link, as iReal Pro exports songs: it is opened where the program is."""
+    title = html.escape(", ".join(chart.info.title or "Untitled" for chart in charts))
+    link = html.escape(ireal_link(charts))
     head = f'<head><meta charset="utf-8"><title>{title}</title></head>'
     return f'<!DOCTYPE html>\n<html>{head}\n<body><p><a href="{link}">{title}</a></p></body></html>\n'
 
 
 CHART_WRITERS: Mapping[str, Callable[[Chart, int], bytes]] = {
     "score": lambda chart, transpose: musicxml_bytes(chart_score(on_half_beats(chart), transpose)),
-    "ireal": lambda chart, _transpose: ireal_page(chart).encode(),
+    "ireal": lambda chart, _transpose: ireal_page([chart]).encode(),
     "text": lambda chart, _transpose: chart_file_text(chart).encode(),
 }
 """What writes a chart into each kind of file; the number is `midi.transpose`."""

@@ -40,9 +40,10 @@ from sideman.core.chart.styles import style_of
 from sideman.core.chart.text import ReaderWarnings, parse_key, printable, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.limits import PLAYLIST, SONG
+from sideman_models.music.german import from_german
 from sideman_models.music.harmony import NO_CHORD, Chord, nearest_chord, parse_chord
 
-_SCRAMBLED_MARK = "1r34LbKcu7"
+SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
 _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = SONG.bytes  # characters; a full page of iReal Pro has about two thousand
@@ -52,6 +53,12 @@ _TOKEN = re.compile(
     r"|(?P<chord>[A-GW][b#]?(?:\*[^*|\[\]{}]{0,40}\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
     r"|(?P<unknown>(?s:.))"
+)
+_NO_NAME = re.compile(r"<[^<>]*>|\*[A-Za-z]|\*[^*|]*\*")
+"""What has letters, but no names of notes."""
+_GERMAN_NAME = re.compile(r"H|[A-G](?:is|es)")
+_CELL = re.compile(
+    rf"(?P<other>{_NO_NAME.pattern})|[A-H](?:is|es|(?<=[AE])s(?!us|[A-H]))?[b#]?(?:[-+^#bho\d]|sus|alt|add)*(?:/[A-H](?:is|es|(?<=[AE])s)?[b#]?)?"
 )
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _RETURN = re.compile(r"<[^>]*(?:D\.?\s?[CS]\b|Da\s+Capo|Dal\s+Segno)", re.IGNORECASE)
@@ -99,7 +106,7 @@ def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
             link = re.split(r"[\s<>\"']", link, maxsplit=1)[0]
         body = unquote(html.unescape(link) if is_html else link)
         fields = body.split("=")
-        if _SCRAMBLED_MARK in body:
+        if SCRAMBLED_MARK in body:
             yield from _scrambled_songs(body)
         else:
             for first in range(0, len(fields) - 5, 6):
@@ -124,14 +131,14 @@ def unscramble(music: str) -> str:
 def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
     for each in body.split("==="):
         fields = each.split("=")
-        at = next((number for number, field in enumerate(fields) if field.startswith(_SCRAMBLED_MARK)), None)
+        at = next((number for number, field in enumerate(fields) if field.startswith(SCRAMBLED_MARK)), None)
         if at is None:
             continue
         names = [*fields[:at], "", ""]
         # The key is the last field before the music that is not blank: unused fields may stand between them.
         style, key = ["", "", *filter(None, fields[2:at])][-2:]
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
-        music = fields[at].removeprefix(_SCRAMBLED_MARK)
+        music = fields[at].removeprefix(SCRAMBLED_MARK)
         music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
         # The style stands after the composer and a field that is not used, before the key.
         style = next((field for field in fields[2:at] if style_of(field)), "")
@@ -166,6 +173,9 @@ class _IRealReader:
         self._blanks_after_line: int | None = None  # blank bars, as long as only such follow a `}` or `]`
 
     def read(self, info: ChartInfo, music: str) -> Chart:
+        if _GERMAN_NAME.search(_NO_NAME.sub(" ", music)):
+            music = _CELL.sub(lambda cell: cell["other"] or from_german(cell[0]), music)
+            self._warnings.add("its chords have German letters: H is read as B, and B as Bb", None)
         self._codas_left = re.sub(r"<[^<>]*>", "", music).count("Q")
         if self._codas_left == 1 and _RETURN.search(music, music.rfind("Q")):
             self._codas_left = 2  # the coda itself has no sign: it stands after the jump

@@ -30,8 +30,17 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from sideman.charts.score_chords import Key, glyph_text, number_of, read_harmony, text_of
+from sideman.charts.score_chords import (
+    Key,
+    glyph_text,
+    number_of,
+    read_harmony,
+    text_of,
+    tonic_chord,
+    with_english_names,
+)
 from sideman.charts.score_file import read_score
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, bar_on_grid, parse_meter
 from sideman.core.chart.form import MAX_PASSES, Form, stands_before_bar
@@ -71,6 +80,8 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     if not any(counts):
         raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")
     part = parts[counts.index(max(counts))]
+    if with_english_names(part):
+        warnings.add("its chords have German letters: H is read as B, and B as Bb", None)
     measures = part.findall("measure")
     if sum(len(measure) for measure in measures) > SCORE.count:
         raise ChartError(f"{source}: far too long for a chart: more than {SCORE.count} {SCORE.items}")
@@ -143,8 +154,10 @@ class _ScoreReader:
         self._has_meter = self._has_divisions = False
         self._is_free = False  # without a meter: a measure of any length is a bar
         self._key = Key()
+        self._first_key: tuple[int, str] | None = None  # its fifths and its mode
         self._divisions = Fraction(1)  # of a quarter note: the unit of durations and offsets
         self._transpose = 0  # in semitones, from the written to the sounding pitch
+        self._first_transpose: int | None = None
         self._repeats = 0
         self._next: list[ET.Element] = []  # bar lines at the end of a measure that open what comes next
         self._last_chord: Chord = NO_CHORD
@@ -161,7 +174,22 @@ class _ScoreReader:
         for measure in self._measures:
             self._enter(measure)
         self._bar_names.append(self._bar_names[-1] if self._bar_names else "1")
+        info = replace(info, key=self._tonic())
         return unfolded_chart(self._form, info, f"{self._source}: no bars in it", self._warnings)
+
+    def _tonic(self) -> str:
+        """The symbol of the tonic chord as it sounds, of the first key; empty if the score has none.
+
+        Where the key does not say its mode, a last chord that is the minor tonic does.
+        """
+        if self._first_key is None or not -7 <= self._first_key[0] <= 7:
+            return ""
+        fifths, mode = self._first_key
+        last = self._last_chord
+        if not mode and 3 in last.quality.tones and last.root == Key(fifths % 12, "minor").pitch_of(1):
+            mode = "minor"
+        key = tonic_chord(fifths, mode)
+        return ChartInfo(key=key).transposed(self._first_transpose).key if self._first_transpose else key
 
     def _name(self, bar: int) -> str:
         return self._bar_names[min(bar, len(self._bar_names)) - 1] if self._bar_names else str(bar)
@@ -213,9 +241,12 @@ class _ScoreReader:
         else:
             self._doubt(f"<divisions> is {divisions}, which is not possible: it stays {self._divisions}")
         if (key := attributes.find("key")) is not None:
-            self._key = Key(int(number_of(key, "fifths", self._doubt)) % 12, text_of(key.find("mode")))
+            fifths, mode = int(number_of(key, "fifths", self._doubt)), text_of(key.find("mode"))
+            self._key = Key(fifths % 12, mode)
+            self._first_key = self._first_key or (fifths, mode)
         if (transpose := attributes.find("transpose")) is not None:
             self._transpose = int(number_of(transpose, "chromatic", self._doubt)) % 12
+        self._first_transpose = self._transpose if self._first_transpose is None else self._first_transpose
         if (time := attributes.find("time")) is not None:
             self._read_meter(time)
         for style in attributes.iterfind("measure-style/*"):

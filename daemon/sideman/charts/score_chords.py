@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from sideman.core.chart.text import printable
 from sideman_models.errors import ChordError
+from sideman_models.music.german import from_german
 from sideman_models.music.harmony import (
     NO_CHORD,
     ROOT_NAMES,
@@ -59,6 +60,8 @@ _MAX_TEXT = 40
 _NO_CHORD = re.compile(r"n\.?\s*c\.?|no\s*chord|tacet", re.IGNORECASE)
 _BASS = re.compile(r"/([A-G][b#♭♯]?)$")
 _STEP = re.compile(r"([A-Ha-h])(bb|##|[b#♭♯x𝄫𝄪]?)")
+_GERMAN_STEP = re.compile(r"[Hh]|[A-H](?:is|es)|[AE]s")
+_GERMAN_LABEL = re.compile(r"(?:^|/)(?:H|[A-G](?:is|es)|[AE]s(?!us))")
 _ALTERS = {"bb": -2, "b": -1, "♭": -1, "𝄫": -2, "##": 2, "#": 1, "♯": 1, "x": 2, "𝄪": 2, "": 0,
            "flat": -1, "sharp": 1, "natural": 0}  # fmt: skip
 _ACCIDENTALS = {-1: "b", 0: "", 1: "#"}
@@ -101,6 +104,35 @@ class Key(Struct, frozen=True):
         is_minor = any(word in mode for word in ("minor", "aeolian"))
         scale = _SCALES[name] if is_minor else _MAJOR_SCALE
         return (7 * self.fifths + (9 if is_minor else 0) + scale[degree - 1]) % 12
+
+
+_FIFTHS = "FCGDAEB"
+_MODES = {
+    "": 0, "major": 0, "ionian": 0, "mixolydian": 1, "dorian": 2, "minor": 3, "aeolian": 3, "phrygian": 4, "locrian": 5,
+    "lydian": -1,
+}  # fmt: skip
+"""The modes: how many fifths the tonic lies above that of the major key with the same signature."""
+
+
+def tonic_chord(fifths: int, mode: str) -> str:
+    """The symbol of the tonic chord of a key by its signature; a mode that is not known counts as major."""
+    above = _MODES.get(mode.strip().lower(), 0)
+    alter, at = divmod(fifths + above + 1, 7)
+    return _FIFTHS[at] + ("#" * alter if alter > 0 else "b" * -alter) + ("m" if 2 <= above <= 5 else "")
+
+
+def with_english_names(part: ET.Element) -> bool:
+    """Give the chords of a part English letters, if some are written in German ones. Return whether any were."""
+    notes = [(each, each.find(f"{name}-step"), name) for name in ("root", "bass") for each in part.iter(name)]
+    labels = [each for each in part.iter("kind") if _GERMAN_LABEL.search(each.get("text", "")[:_MAX_TEXT])]
+    is_german = any(_GERMAN_STEP.fullmatch(text_of(step)) for _, step, _ in notes)
+    for note, step, name in notes if is_german else ():
+        if step is not None and not text_of(note.find(f"{name}-alter")).strip("0"):
+            step.text = from_german(text_of(step))
+    for each in labels:
+        head, slash, bass = each.get("text", "")[:_MAX_TEXT].rpartition("/")
+        each.set("text", from_german(head) + slash + from_german(bass))
+    return is_german or bool(labels)
 
 
 def text_of(element: ET.Element | None) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes scores as MusicXML: the bars and chords of a chart, and what was played and heard over them as notation.
+"""Writes scores as MusicXML: the bars and chords of charts, and what was played and heard over them as notation.
 
 `musicxml` reads the bars and chords back as they were. Notes are written as a musician would: each quarter of a bar in
-eighths, triplets or sixteenths, whichever is nearest to its onsets; swing is taken out; short gaps are closed.
+eighths, triplets or sixteenths, whichever is nearest to its onsets; swing is taken out; short gaps are closed. Drums
+stand on a staff of their own, each with its instrument of General MIDI.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 from math import floor
+from operator import itemgetter
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from msgspec import Struct
 
 from sideman.charts.score_chords import KINDS, Key, read_harmony
-from sideman.core.chart.chart import Bar, Chart, ChartInfo, Meter
+from sideman.core.chart.chart import Bar, Chart, ChartInfo
 from sideman.core.chart.form import SIGN_PATTERN
 from sideman_models.music.harmony import ROOT_NAMES, SHARP_NAMES, Chord, Quality, parse_chord
 
@@ -52,6 +54,27 @@ _DOCTYPE = (
 )
 
 
+class _Drum(NamedTuple):
+    name: str
+    place: str = "C5"
+    """Where it is written, as a note in the treble clef."""
+    head: str = ""
+
+
+_DRUMS = {
+    35: _Drum("Acoustic Bass Drum", "F4"), 36: _Drum("Bass Drum 1", "F4"), 37: _Drum("Side Stick", "C5", "x"),
+    38: _Drum("Acoustic Snare"), 39: _Drum("Hand Clap", "E5", "x"), 40: _Drum("Electric Snare"),
+    41: _Drum("Low Floor Tom", "A4"), 42: _Drum("Closed Hi-Hat", "G5", "x"), 43: _Drum("High Floor Tom", "A4"),
+    44: _Drum("Pedal Hi-Hat", "D4", "x"), 45: _Drum("Low Tom", "B4"), 46: _Drum("Open Hi-Hat", "G5", "circle-x"),
+    47: _Drum("Low-Mid Tom", "D5"), 48: _Drum("Hi-Mid Tom", "E5"), 49: _Drum("Crash Cymbal 1", "A5", "x"),
+    50: _Drum("High Tom", "E5"), 51: _Drum("Ride Cymbal 1", "F5", "x"), 53: _Drum("Ride Bell", "F5", "diamond"),
+    57: _Drum("Crash Cymbal 2", "A5", "x"), 59: _Drum("Ride Cymbal 2", "F5", "x"),
+    76: _Drum("High Wood Block", "E5", "triangle"), 77: _Drum("Low Wood Block", "B4", "triangle"),
+}  # fmt: skip
+"""The drums of General MIDI that a kit of jazz has. Others stand where the snare drum does."""
+_DRUM_CHANNEL = 10
+
+
 class PlayedNote(NamedTuple):
     """A note as it sounds: its onset and its end in beats from the first bar line of the score."""
 
@@ -61,17 +84,35 @@ class PlayedNote(NamedTuple):
 
 
 class ScorePart(Struct, frozen=True):
-    """What one player plays, at sounding pitch. `transpose` leads from what the player reads to what sounds."""
+    """What one player plays, at sounding pitch. `transpose` leads from what the player reads to what sounds.
+
+    The pitches of `is_drums` are the drums of General MIDI.
+    """
 
     name: str
     notes: tuple[PlayedNote, ...] = ()
     transpose: int = 0
+    is_drums: bool = False
+
+
+class ScoreChange(Struct, frozen=True):
+    """What is new from `at` quarter notes into the bar `bar` (an index) on; None for what stays as it is.
+
+    `key` is the symbol of the tonic chord, empty where it is not known; a key changes on a bar line.
+    """
+
+    bar: int
+    at: float = 0.0
+    key: str | None = None
+    bpm: float | None = None
+    swing: float | None = None
 
 
 class Score(Struct, frozen=True):
     """Bars with their chords, and the parts over them; the symbols stand over the first part.
 
-    `swing` is the place of the second eighth note in a beat (0.5: straight). `info.sections` are those of `bars`.
+    `swing` is the place of the second eighth note in a beat (0.5: straight). `info.sections` are those of `bars`. The
+    key of `info`, `bpm` and `swing` hold until one of the `changes`, which are in order.
     """
 
     info: ChartInfo
@@ -79,6 +120,7 @@ class Score(Struct, frozen=True):
     parts: tuple[ScorePart, ...] = (ScorePart("Chords"),)
     bpm: float | None = None
     swing: float = 0.5
+    changes: tuple[ScoreChange, ...] = ()
 
 
 def chart_score(chart: Chart, transpose: int = 0) -> Score:
@@ -97,10 +139,12 @@ def musicxml_bytes(score: Score) -> bytes:
     _text(ET.SubElement(identification, "encoding"), "software", "sideman")
     names = ET.SubElement(root, "part-list")
     for number, part in enumerate(score.parts, 1):
-        _text(ET.SubElement(names, "score-part", id=f"P{number}"), "part-name", part.name)
+        listed = ET.SubElement(names, "score-part", id=f"P{number}")
+        _text(listed, "part-name", part.name)
+        _list_drums(listed, part, f"P{number}")
     for number, part in enumerate(score.parts, 1):
         element = ET.SubElement(root, "part", id=f"P{number}")
-        _PartWriter(score, part, has_chords=number == 1).write(element)
+        _PartWriter(score, part, f"P{number}", has_chords=number == 1).write(element)
     ET.indent(root, " ")
     return (_DOCTYPE + ET.tostring(root, encoding="unicode") + "\n").encode()
 
@@ -109,6 +153,23 @@ def _text(parent: ET.Element, name: str, content: str | int, **attributes: str) 
     child = ET.SubElement(parent, name, attributes)
     child.text = str(content)  # titles and names are printable
     return child
+
+
+def _list_drums(listed: ET.Element, part: ScorePart, name: str) -> None:
+    """Write which drums a part has, each with its key of General MIDI, which MusicXML counts from 1."""
+    drums = sorted({note.pitch for note in part.notes} if part.is_drums else ())
+    for pitch in drums:
+        instrument = ET.SubElement(listed, "score-instrument", id=f"{name}-I{pitch + 1}")
+        _text(instrument, "instrument-name", _drum(pitch).name)
+    for pitch in drums:
+        instrument = ET.SubElement(listed, "midi-instrument", id=f"{name}-I{pitch + 1}")
+        _text(instrument, "midi-channel", _DRUM_CHANNEL)
+        _text(instrument, "midi-program", 1)
+        _text(instrument, "midi-unpitched", pitch + 1)
+
+
+def _drum(pitch: int) -> _Drum:
+    return _DRUMS.get(pitch, _Drum(f"Drum {pitch}"))
 
 
 # -- notation
@@ -125,26 +186,35 @@ class _Written(Struct):
 class _PartWriter:
     """Writes the measures of one part."""
 
-    def __init__(self, score: Score, part: ScorePart, *, has_chords: bool) -> None:
-        self._score, self._part, self._has_chords = score, part, has_chords
-        self._info = score.info.transposed(-part.transpose)
+    def __init__(self, score: Score, part: ScorePart, name: str, *, has_chords: bool) -> None:
+        self._score, self._part, self._name, self._has_chords = score, part, name, has_chords
         self._lines = list(accumulate((round(bar.meter.quarters * DIVISIONS) for bar in score.bars), initial=0))
+        swings = [(self._lines[each.bar] + round(each.at * DIVISIONS), each.swing) for each in score.changes]
+        self._swings = [(0, score.swing), *((tick, swing) for tick, swing in swings if swing is not None)]
         self._grids: dict[int, int] = {}  # by the tick on which a quarter begins
         self._written = self._notation()
-        first = score.bars[0].chords[0][1].transposed(-part.transpose)
-        signature = self._info.signature
-        is_sharp = signature[0] > 0 if signature is not None else "#" in first.text[:2]
-        self._names = SHARP_NAMES if is_sharp else _FLAT_NAMES
+        self._names = _FLAT_NAMES
 
     def write(self, element: ET.Element) -> None:
         """Write the measures into the element of the part."""
         sections = dict(self._score.info.sections)
+        score, opening = self._score, self._score.info.key
+        changes: dict[int, list[ScoreChange]] = {}
+        for change in (
+            ScoreChange(0, 0.0, opening, score.bpm, score.swing if score.swing > 0.5 else None),
+            *score.changes,
+        ):
+            changes.setdefault(change.bar, []).append(change)
         before: Bar | None = None
-        for index, bar in enumerate(self._score.bars):
+        for index, bar in enumerate(score.bars):
             measure = ET.SubElement(element, "measure", number=str(index + 1))
-            self._write_attributes(measure, bar.meter, before)
+            key = next((change.key for change in reversed(changes.get(index, [])) if change.key is not None), None)
+            self._write_attributes(measure, bar, before, key)
             if self._has_chords:
-                self._write_directions(measure, sections.get(index, ""), is_first=index == 0)
+                self._write_section(measure, sections.get(index, ""))
+                if index == 0 and score.info.style:
+                    self._write_words(measure, score.info.style.capitalize())
+                self._write_changes(measure, changes.get(index, ()))
                 last = before.chords[-1][1] if before is not None and index not in sections else None
                 self._write_chords(measure, bar, last)
             self._write_notes(measure, self._lines[index], self._lines[index + 1])
@@ -152,23 +222,39 @@ class _PartWriter:
         if len(element):
             _text(ET.SubElement(element[-1], "barline", location="right"), "bar-style", "light-heavy")
 
-    def _write_attributes(self, measure: ET.Element, meter: Meter, before: Bar | None) -> None:
-        if before is not None and before.meter == meter:
-            return
-        attributes = ET.SubElement(measure, "attributes")
+    def _write_attributes(self, measure: ET.Element, bar: Bar, before: Bar | None, key: str | None) -> None:
+        """Write what is new in a bar; `key` is the symbol of its key if that begins here."""
+        attributes, has_meter = ET.Element("attributes"), before is None or before.meter != bar.meter
         if before is None:
             _text(attributes, "divisions", DIVISIONS)
-            fifths, is_minor = self._info.signature or (0, False)
-            key = ET.SubElement(attributes, "key")
-            _text(key, "fifths", fifths)
-            _text(key, "mode", "minor" if is_minor else "major")
-        time = ET.SubElement(attributes, "time")
-        _text(time, "beats", meter.numerator)
-        _text(time, "beat-type", meter.denominator)
+        if key is not None:
+            self._write_key(attributes, key, bar.chords[0][1], is_named=before is not None or bool(key))
+        if has_meter:
+            time = ET.SubElement(attributes, "time")
+            _text(time, "beats", bar.meter.numerator)
+            _text(time, "beat-type", bar.meter.denominator)
         if before is None:
             self._write_clef(attributes)
+        if len(attributes):
+            measure.append(attributes)
+
+    def _write_key(self, attributes: ET.Element, key: str, first: Chord, *, is_named: bool) -> None:
+        """Write the key signature if it `is_named`, and choose the names of notes. Drums have none."""
+        shift = -self._part.transpose
+        signature = ChartInfo(key=key).transposed(shift).signature
+        is_sharp = signature[0] > 0 if signature is not None else "#" in first.transposed(shift).text[:2]
+        self._names = SHARP_NAMES if is_sharp else _FLAT_NAMES
+        if not is_named:
+            return
+        fifths, is_minor = signature if signature is not None and not self._part.is_drums else (0, False)
+        element = ET.SubElement(attributes, "key")
+        _text(element, "fifths", fifths)
+        _text(element, "mode", "minor" if is_minor else "major")
 
     def _write_clef(self, attributes: ET.Element) -> None:
+        if self._part.is_drums:
+            _text(ET.SubElement(attributes, "clef"), "sign", "percussion")
+            return
         pitches = [note.pitch - self._part.transpose for note in self._part.notes]
         is_low = bool(pitches) and sum(pitches) < _LOWEST_TREBLE * len(pitches)
         clef = ET.SubElement(attributes, "clef")
@@ -181,19 +267,28 @@ class _PartWriter:
             if octaves:
                 _text(transpose, "octave-change", octaves)
 
-    def _write_directions(self, measure: ET.Element, section: str, *, is_first: bool) -> None:
+    def _write_section(self, measure: ET.Element, section: str) -> None:
         if section and not _SIGN.match(section):  # a section that is called like a sign would be read as that sign
             direction = ET.SubElement(measure, "direction", placement="above")
             _text(ET.SubElement(direction, "direction-type"), "rehearsal", section)
-        if is_first and self._score.bpm:
-            direction = ET.SubElement(measure, "direction", placement="above")
-            metronome = ET.SubElement(ET.SubElement(direction, "direction-type"), "metronome")
-            _text(metronome, "beat-unit", "quarter")
-            _text(metronome, "per-minute", f"{self._score.bpm:g}")
-            ET.SubElement(direction, "sound", tempo=f"{self._score.bpm:g}")
-        if is_first and self._score.swing > 0.5:
-            direction = ET.SubElement(measure, "direction", placement="above")
-            _text(ET.SubElement(direction, "direction-type"), "words", "Swing")
+
+    def _write_changes(self, measure: ET.Element, changes: Iterable[ScoreChange]) -> None:
+        """Write new tempos, and where swing begins and ends."""
+        for change in changes:
+            if change.bpm:
+                direction = ET.SubElement(measure, "direction", placement="above")
+                metronome = ET.SubElement(ET.SubElement(direction, "direction-type"), "metronome")
+                _text(metronome, "beat-unit", "quarter")
+                _text(metronome, "per-minute", f"{change.bpm:g}")
+                if at := round(change.at * DIVISIONS):
+                    _text(direction, "offset", at, sound="yes")
+                ET.SubElement(direction, "sound", tempo=f"{change.bpm:g}")
+            if change.swing is not None:
+                self._write_words(measure, "Swing" if change.swing > 0.5 else "Straight")
+
+    def _write_words(self, measure: ET.Element, words: str) -> None:
+        direction = ET.SubElement(measure, "direction", placement="above")
+        _text(ET.SubElement(direction, "direction-type"), "words", words)
 
     def _write_chords(self, measure: ET.Element, bar: Bar, last: Chord | None) -> None:
         for onset, chord in bar.chords:
@@ -237,16 +332,16 @@ class _PartWriter:
         grids = [grid for grid in _GRIDS if grid[0] != _TRIPLET or end - quarter >= DIVISIONS]
 
         def distance(grid: tuple[int, float]) -> float:
-            return sum(min(abs(share - place) for place in self._places(grid[0])) for share in shares)
+            return sum(min(abs(share - place) for place in self._places(grid[0], quarter)) for share in shares)
 
         return min(grids, key=lambda grid: distance(grid) / len(shares) + grid[1])[0]
 
-    def _places(self, step: int) -> list[float]:
-        """Where the parts of a quarter sound, as shares of it; triplets do not swing."""
+    def _places(self, step: int, quarter: int) -> list[float]:
+        """Where the parts of the quarter that begins at this tick sound, as shares of it; triplets do not swing."""
         straight = [tick / DIVISIONS for tick in range(0, DIVISIONS + 1, step)]
         if step == _TRIPLET:
             return straight
-        swing = self._score.swing
+        swing = self._swings[bisect_right(self._swings, quarter, 1, key=itemgetter(0)) - 1][1]
         return [2 * at * swing if at < 0.5 else swing + (2 * at - 1) * (1 - swing) for at in straight]
 
     def _step(self, tick: int) -> int:
@@ -256,7 +351,7 @@ class _PartWriter:
     def _tick(self, line: int, position: float) -> int:
         quarter, share = line + floor(position) * DIVISIONS, position % 1
         step = self._grids.get(quarter, DIVISIONS // 2)
-        places = self._places(step)
+        places = self._places(step, quarter)
         nearest = min(range(len(places)), key=lambda index: abs(places[index] - share))
         return quarter + nearest * step
 
@@ -292,7 +387,7 @@ class _PartWriter:
                     ties = [
                         kind for kind, is_on in (("stop", at > note.start), ("start", at + length < note.end)) if is_on
                     ]
-                self._write_length(element, at, line, length, ties, is_first=index == 0)
+                self._write_length(element, at, line, length, ties, is_first=index == 0, drum=pitch)
 
     def _pieces(self, line: int, at: int, end: int) -> Iterator[tuple[int, int]]:
         while at < end:
@@ -303,6 +398,11 @@ class _PartWriter:
             at += length
 
     def _write_pitch(self, element: ET.Element, sounding: int) -> None:
+        if self._part.is_drums:
+            place, unpitched = _drum(sounding).place, ET.SubElement(element, "unpitched")
+            _text(unpitched, "display-step", place[0])
+            _text(unpitched, "display-octave", place[1])
+            return
         pitch = sounding - self._part.transpose
         name = self._names[pitch % 12]
         written = ET.SubElement(element, "pitch")
@@ -312,11 +412,22 @@ class _PartWriter:
         _text(written, "octave", (pitch - _ALTERS[name[1:]]) // 12 - 1)
 
     def _write_length(
-        self, element: ET.Element, at: int, line: int, length: int, ties: Sequence[str], *, is_first: bool
+        self,
+        element: ET.Element,
+        at: int,
+        line: int,
+        length: int,
+        ties: Sequence[str],
+        *,
+        is_first: bool,
+        drum: int | None,
     ) -> None:
+        drum = drum if self._part.is_drums else None
         _text(element, "duration", length)
         for tie in ties:
             ET.SubElement(element, "tie", type=tie)
+        if drum is not None:
+            ET.SubElement(element, "instrument", id=f"{self._name}-I{drum + 1}")
         _text(element, "voice", 1)
         kind, dots = _TYPES[length]
         _text(element, "type", kind)
@@ -330,6 +441,8 @@ class _PartWriter:
             into = (at - line) % DIVISIONS
             marks = (("start", into == 0), ("stop", into + length == DIVISIONS))
             tuplets = [mark for mark, is_there in marks if is_there and is_first]
+        if drum is not None and (head := _drum(drum).head):
+            _text(element, "notehead", head)
         if ties or tuplets:
             notations = ET.SubElement(element, "notations")
             for tie in ties:

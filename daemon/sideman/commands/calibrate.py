@@ -22,7 +22,7 @@ from sideman.config import resources
 from sideman.config.yaml import set_keys
 from sideman.core.errors import Unavailable
 from sideman.core.events import NoteOff, NoteOn, encode
-from sideman.core.settings.schema import MidiSettings
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import AUTO, NO_PORT, PortRequest
 from sideman.playing.inbox import Clock, Inbox

@@ -14,7 +14,7 @@ from sideman.commands.common import print_list
 from sideman.config.resources import CHARTS, expand_user, find_resource, resource_names
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.errors import NoSuchInput, SidemanError, UnreadableInput
-from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.settings.groups.tempo import COMMON_TIME
 from sideman_models.text import closest
 
 MAX_FILES = 10_000

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.charts.chart_writer import CHART_WRITERS, in_force
 from sideman.commands.common import add_options, add_play_options, add_settings_options, load_settings, output_kind
 from sideman.config.resources import config_path
 from sideman.config.sources import at_chart_tempo, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.practice import check_loop
-from sideman.core.settings.schema import KEYS, Settings, settings_line, value_of, with_values
+from sideman.core.settings.schema import KEYS, Settings, settings_line, song_of, value_of, with_values
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.words import chart_text, play_words
 from sideman.exit_status import exit_status_and_message
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         "set": _changed,
         "play": play_words,
         "chart": _chart,
-        **({"set": _set} if settings.chart.set else {}),
+        **({"songs": _set} if settings.chart.set else {}),
         "model": _model,
         "tempo": _tempo,
         "ports": _ports,
@@ -89,7 +89,9 @@ def _write_chart(path: Path, settings: Settings) -> None:
     kind = output_kind("out", path)
     if kind not in CHART_WRITERS:
         raise UsageError(f"--out {path}: a chart is written as .musicxml, .html (iReal Pro) or .txt")
-    write_file(path, CHART_WRITERS[kind](load_chart(settings), settings.midi.transpose))
+    chart = load_chart(settings)
+    played = in_force(chart, at_chart_tempo(settings, chart))
+    write_file(path, CHART_WRITERS[kind](played, settings.midi.transpose))
     print(f"{path}: written")
 
 
@@ -115,7 +117,10 @@ def _chart(settings: Settings) -> str:
     sounding, transpose = load_chart(settings), settings.midi.transpose
     check_loop(settings, sounding)
     chart = sounding.shown(transpose)
-    source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
+    song = song_of(settings)
+    source = ((song.chart if song else settings.chart.file) or "chart.changes")[
+        :200
+    ]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
     warnings = "".join(f"\nwarning: {text}" for text in chart.info.warnings)

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.config.sources import SettingsSources, load_chart
+from sideman.config.sources import SettingsSources, load_chart, song_in_set
 from sideman.config.yaml import parse_setting
 from sideman.core.errors import UsageError
 from sideman.core.settings.instruments import read_instrument
-from sideman.core.settings.resolve import WrittenValue
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue
 from sideman.core.settings.schema import KEYS, Settings, with_values
 from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
@@ -108,11 +108,30 @@ def settings_sources(args: argparse.Namespace) -> SettingsSources:
         overrides |= parse_setting(key.strip(), value.strip(), "--set")
     overrides |= _flag_overrides(args)
     sources = SettingsSources(args.preset, args.config, overrides)
+    if (number := _song_in_set(args, overrides)) is not None:
+        overrides = {name: given for name, given in overrides.items() if name != "chart.file"}
+        overrides["chart.song"] = WrittenValue(number, "--chart")
+        sources = SettingsSources(args.preset, args.config, overrides)
     key = getattr(args, "key", None)
     if key is None:
         return sources
     transpose = WrittenValue(_transposition(key, sources.read()), "--key")
     return SettingsSources(args.preset, args.config, overrides | {"chart.transpose": transpose})
+
+
+def _song_in_set(args: argparse.Namespace, overrides: SettingsLayer) -> int | None:
+    """The number of the song of chart.set that --chart names; None if it names a chart, or there is no set."""
+    named = overrides.get("chart.file")
+    if named is None or named.source != "--chart":
+        return None
+    without = {name: given for name, given in overrides.items() if name != "chart.file"}
+    settings, wanted = SettingsSources(args.preset, args.config, without).read(), str(named.value)
+    return song_in_set(settings, wanted) if settings.chart.set else None
+
+
+def song_choice(args: argparse.Namespace, settings: Settings) -> bool:
+    """Whether --chart has chosen one song of a set, or another chart."""
+    return args.chart is not None or not settings.chart.set
 
 
 def load_settings(args: argparse.Namespace) -> Settings:

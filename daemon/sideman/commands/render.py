@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sideman render`: writes solos as MIDI files, pictures and sound.
 
-The engine is that of `sideman run`, on a clock that does not wait.
+The engine is that of `sideman run`, on a clock that does not wait. A set is played to its end, song by song.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.charts.chart_writer import CHART_WRITERS, ireal_page
 from sideman.charts.score_writer import musicxml_bytes
 from sideman.commands.common import (
     OUTPUT_SUFFIXES,
@@ -27,14 +27,16 @@ from sideman.commands.common import (
     check_numbers,
     load_settings,
     output_kind,
+    song_choice,
 )
 from sideman.config.sources import at_chart_tempo, load_chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import UsageError
-from sideman.core.events import MidiEvent
-from sideman.core.settings.schema import choruses_of
+from sideman.core.events import MidiEvent, QueueSong
+from sideman.core.settings.schema import Settings, choruses_of, tempo_of, with_values
 from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
-from sideman.render.render import RenderedTake, chord_symbols, render_take, take_name, take_picture, take_seed
+from sideman.render.render import RenderedTake, render_take, take_name, take_picture, take_seed
 from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
@@ -77,21 +79,42 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--sound-font needs --wav FILE.wav")
     settings = load_settings(args)
     log.configure_logging(settings.log.level)
-    chart = load_chart(settings)
-    for warning in chart.info.warnings:
-        _log.warning("%s", warning)
+    chart = _load_chart(settings)
+    following = [] if song_choice(args, settings) else list(_following(settings))
+    if following and args.bars is not None:
+        raise UsageError("--bars is for one song, and this is a set; name a song of it with --chart")
+    if following and settings.chart.choruses is None:
+        settings = with_values(settings, [("chart.choruses", 1)])
     settings = at_chart_tempo(settings, chart)
     performance = load_performance(settings, chart)
     bars = args.bars or (None if choruses_of(settings) else DEFAULT_BARS)
     for output in outputs:
         output.check(many=args.takes is not None)
+        if following and output.kind == "text":
+            raise UsageError(f"{output.option} {output.path}: a text holds one song, not a set; .html holds all")
     if args.takes is None:
         files = [(output, output.path) for output in outputs]
-        summary, played, spent = _render(performance, bars, "sideman", files)
+        summary, played, spent = _render(performance, bars, "sideman", files, following)
         print(f"{summary}, {_format_speed(played, spent)}")
     else:
-        _render_many(performance, bars, outputs, args.takes)
+        _render_many(performance, bars, outputs, args.takes, following)
     return 0
+
+
+def _load_chart(settings: Settings) -> Chart:
+    chart = load_chart(settings)
+    for warning in chart.info.warnings:
+        _log.warning("%s", warning)
+    return chart
+
+
+def _following(settings: Settings) -> Iterator[QueueSong]:
+    """The songs of the set after the one that is played first. Raises SidemanError for one that cannot be read."""
+    first = settings.chart.song
+    for number in range(first + 1, len(settings.chart.set) + 1) if first else ():
+        wanted = with_values(settings, [("chart.song", number)])
+        chart = _load_chart(wanted)
+        yield QueueSong(number, chart, tempo_of(wanted, chart))
 
 
 # -- what is written
@@ -150,36 +173,49 @@ def _writer(kind: str, sound_font: Path | None) -> Callable[[RenderedTake, Path]
         return lambda take, path: synth.render_wav(take.midi, path, take.seconds)
     if kind == "score":
         return lambda take, path: write_file(path, musicxml_bytes(take.score))
+    if kind == "ireal":
+        return lambda take, path: write_file(path, ireal_page([song.chart for song in take.songs]).encode())
     if kind in CHART_WRITERS:
         return lambda take, path: write_file(path, CHART_WRITERS[kind](take.chart, 0))
     return lambda take, path: write_file(path, take.midi)
 
 
 def _write_picture(take: RenderedTake, path: Path) -> None:
-    chords, title = chord_symbols(take.chart, take.beats), f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
+    title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
     players: dict[Player, Sequence[tuple[float, MidiEvent]]] = {"sideman": take.events, "band": take.band}
-    write_file(path, take_picture(players, chords, title, take.chart.beat_of_bar))
+    write_file(path, take_picture(players, take.chords, title, take.beat_of_bar))
 
 
 # -- one take, or many
 
 
 def _render(
-    performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_OutputFile, Path]]
+    performance: Performance,
+    bars: int | None,
+    name: str,
+    files: Sequence[tuple[_OutputFile, Path]],
+    following: Sequence[QueueSong],
 ) -> tuple[str, float, float]:
     """Play a take and write its files. Returns a line about it, and in seconds its length and the time to make it."""
     if len({path.absolute() for _, path in files}) < len(files):
         raise UsageError(f"{' and '.join(output.option for output, _ in files)}: the same file {files[0][1]}")
     start = time.perf_counter()
-    take = render_take(performance, bars, name)
+    take = render_take(performance, bars, name, following)
     spent = time.perf_counter() - start
     for output, path in files:
         output.write(take, path)
     paths = ", ".join(str(path) for _, path in files)
-    return f"{paths}: {take.notes} notes, {take.bars} bars, seed {take.seed}", take.seconds, spent
+    songs = f"{len(take.songs)} songs, " if following else ""
+    return f"{paths}: {songs}{take.notes} notes, {take.bars} bars, seed {take.seed}", take.seconds, spent
 
 
-def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_OutputFile], count: int) -> None:
+def _render_many(
+    performance: Performance,
+    bars: int | None,
+    outputs: Sequence[_OutputFile],
+    count: int,
+    following: Sequence[QueueSong],
+) -> None:
     """Render `count` takes, each with its own seed and name. Each is written at once."""
     model, known = load_names(), set[str]()
     played, spent = 0.0, 0.0
@@ -190,7 +226,7 @@ def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_
         for _, path in files:
             with explain_write_errors(path.parent):
                 make_folder(path.parent)
-        summary, seconds, spent_seconds = _render(replace(performance, seed=seed), bars, name, files)
+        summary, seconds, spent_seconds = _render(replace(performance, seed=seed), bars, name, files, following)
         played, spent = played + seconds, spent + spent_seconds
         print(summary, flush=True)
     print(f"{count} takes, seed {performance.seed}: {played / 60:.1f} minutes of music, {_format_speed(played, spent)}")

@@ -64,4 +64,4 @@ def run(args: argparse.Namespace) -> int:
             if path is None:
                 raise UsageError("--window needs the control socket, but control.socket is none")
             at_end.enter_context(contextlib.closing(WindowProcess(path)))
-        return Service(settings, chart, sources, sound).run()
+        return Service(settings, chart, sources, sound, has_page=args.window).run()

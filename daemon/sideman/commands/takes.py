@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.charts.chart_writer import CHART_WRITERS
+from sideman.charts.chart_writer import CHART_WRITERS, in_force
 from sideman.charts.score_writer import musicxml_bytes
 from sideman.commands.common import add_settings_options, check_midi_name, load_settings, output_kind, print_list
 from sideman.core import events
@@ -248,7 +248,8 @@ def _contents(journal: Journal, kind: str) -> bytes:
     if kind == "score":
         return musicxml_bytes(take_score(journal))
     if kind in CHART_WRITERS:
-        return CHART_WRITERS[kind](journal.header.chart, journal.header.settings.midi.transpose)
+        settings = journal.header.settings
+        return CHART_WRITERS[kind](in_force(journal.header.chart, settings), settings.midi.transpose)
     return _picture(journal) if kind == "picture" else _midi(journal)
 
 

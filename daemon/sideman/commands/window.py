@@ -95,30 +95,32 @@ def _end_with_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> No
 
 async def _announce(args: argparse.Namespace, address: str, paths: Callable[[], Iterable[Path]]) -> None:
     """Print the address, with what the daemon plays to; wait for the daemon if `sideman run` has started us."""
-    output = await _midi_output(paths)
-    while output is None and args.until_stdin_ends:
+    outputs = await _midi_outputs(paths)
+    while outputs is None and args.until_stdin_ends:
         await asyncio.sleep(_RETRY_S)
-        output = await _midi_output(paths)
-    midi = "no sideman plays yet: sideman run" if output is None else f"MIDI: {output or 'none'}"
-    print(f"Open {address}  ·  {midi}", flush=True)
+        outputs = await _midi_outputs(paths)
+    names = printable(", ".join(port["name"] for port in outputs or () if port["open"]))
+    print(f"Open {address}  ·  {_midi_text(outputs, names)}", flush=True)
     if args.host is not None:
         _print_code(address)
     if not args.no_browser and not _open_browser(address):
-        device = f"connect a synth to {output}" if output else "add a MIDI system (ALSA, JACK)"
+        device = f"connect a synth to {names}" if names else "add a MIDI system (ALSA, JACK)"
         print(f"No browser opens here. To hear it: open the address in one, {device}, or use `sideman run --sound`.")
     sys.stdout.flush()
 
 
-async def _midi_output(paths: Callable[[], Iterable[Path]]) -> str | None:
-    """Return the names of the ports that the daemon plays to, empty if it plays to none; None without a daemon."""
+async def _midi_outputs(paths: Callable[[], Iterable[Path]]) -> list[dict[str, Any]] | None:
+    """Return the outputs that the daemon was asked for, as the request `ports` says; None without a daemon."""
     from sideman.window.bridge import open_daemon
 
     writer = None
     try:
         reader, writer = await open_daemon(paths())
         writer.write(b'{"do":"ports"}\n')
-        answer = json.loads(await reader.readline())
-        return _output_names(answer.get("result"))
+        ports = json.loads(await reader.readline()).get("result")
+        if not isinstance(ports, list):  # a daemon of an older version
+            return [{"name": "see the log of sideman", "open": True}]
+        return [port for port in ports if port["setting"] == "midi.output"]
     except (OSError, ValueError):
         return None
     finally:
@@ -126,12 +128,12 @@ async def _midi_output(paths: Callable[[], Iterable[Path]]) -> str | None:
             writer.close()
 
 
-def _output_names(ports: Any) -> str:  # noqa: ANN401 - whatever answers there
-    """Return the names of the outputs in the result of the request `ports`."""
-    if not isinstance(ports, list):
-        return "see the log of sideman"  # a daemon of an older version
-    outputs = [str(port["name"]) for port in ports if port["setting"] == "midi.output" and port["open"]]
-    return printable(", ".join(outputs))
+def _midi_text(outputs: list[dict[str, Any]] | None, names: str) -> str:
+    """What the daemon plays to, or why to nothing; `names` are those of the open outputs."""
+    if outputs is None:
+        return "no sideman plays yet: sideman run"
+    reasons = [printable(str(port.get("why", ""))) for port in outputs if not names]
+    return next(filter(None, reasons), f"MIDI: {names or 'none'}")
 
 
 def _print_code(address: str) -> None:

@@ -19,11 +19,13 @@ import math
 import os
 import signal
 import stat
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -35,13 +37,29 @@ from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
 from sideman.core.chart.styles import Style
 from sideman.core.chart.text import MAX_WARNINGS
-from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
+from sideman.core.errors import (
+    CannotCreate,
+    ConfigError,
+    DiskError,
+    NoSuchInput,
+    NotPermitted,
+    SidemanError,
+    Unavailable,
+    UnreadableInput,
+)
 from sideman.core.settings.presets import preset_difference, settings_difference
 from sideman.core.settings.resolve import SettingsLayer
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.files import open_file
-from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES, SETTINGS
+from sideman_models.limits import (
+    CHART,
+    EXPORT_SECONDS,
+    READING_CPU_SECONDS,
+    READING_MEMORY_BYTES,
+    READING_SECONDS,
+    SETTINGS,
+)
 from sideman_models.music.harmony import QUALITIES, RARE_QUALITIES, Chord
 from sideman_models.text import printable
 
@@ -59,7 +77,10 @@ _NEEDED_LATER = (
 _ENCODINGS = (
     "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp437", "cp1252", "mac-roman",
 )  # fmt: skip
-_ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
+_ERRORS: dict[str, type[SidemanError]] = {
+    kind.__name__: kind
+    for kind in (CannotCreate, ConfigError, DiskError, NoSuchInput, NotPermitted, Unavailable, UnreadableInput)
+}
 _QUALITIES = QUALITIES | RARE_QUALITIES
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
@@ -70,7 +91,21 @@ WrittenSettings = Mapping[str, Any]
 # -- jobs and answers
 
 
-class ChangesJob(Struct, frozen=True, tag="changes"):
+class _Job(Struct, frozen=True):
+    """What a process of its own does for a playing daemon: `seconds` at most."""
+
+    seconds: ClassVar[int] = READING_SECONDS
+    writes: ClassVar[bool] = False
+    """Whether it writes a file and starts programs; then it reads nothing that others have made."""
+
+    @property
+    def at_limit(self) -> str:
+        """Why it has not come to an end."""
+        memory = f"{READING_MEMORY_BYTES >> 20} MiB of memory and {READING_CPU_SECONDS} s"
+        return f"it cannot be read with {memory}; is it the right file?"
+
+
+class ChangesJob(_Job, frozen=True, tag="changes"):
     """What the sources change in the `settings` that hold now: all read again, or a `preset` applied over them.
 
     `previous` is what the preset before has set; None: it is the preset that `sources` name, if they name one.
@@ -111,7 +146,7 @@ class Changes(Struct, frozen=True, tag="changes"):
         return dict(setting_from_json(*each) for each in self.values.items())
 
 
-class ChartJob(Struct, frozen=True, tag="chart"):
+class ChartJob(_Job, frozen=True, tag="chart"):
     """The chart that these settings name."""
 
     settings: WrittenSettings
@@ -133,7 +168,7 @@ class Listing(Struct, frozen=True, tag="listing"):
     names: tuple[tuple[str, float, int], ...]
 
 
-class NamesJob(Struct, frozen=True, tag="names"):
+class NamesJob(_Job, frozen=True, tag="names"):
     """The names of all presets or charts, as `resources.resource_names` has them."""
 
     kind: str
@@ -146,7 +181,7 @@ class NamesJob(Struct, frozen=True, tag="names"):
         return Listing(tuple((name, 0.0, 0) for name in names[-_MAX_NAMES:] if name.isprintable()))
 
 
-class FolderJob(Struct, frozen=True, tag="folder"):
+class FolderJob(_Job, frozen=True, tag="folder"):
     """The files in a folder whose names end with `suffix`, and the sizes of those with the other suffix.
 
     Of more than `_MAX_NAMES` it is those that were written last. What is not a plain file is left out.
@@ -175,7 +210,7 @@ class Piece(Struct, frozen=True, tag="piece"):
     data: str
 
 
-class PieceJob(Struct, frozen=True, tag="read"):
+class PieceJob(_Job, frozen=True, tag="read"):
     """The piece of a plain file in a folder that begins at byte `offset`: as much as a line can hold."""
 
     folder: str
@@ -184,16 +219,13 @@ class PieceJob(Struct, frozen=True, tag="read"):
 
     def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Piece:
         """Read it. Raises NoSuchInput for what is not a plain file of that folder."""
-        path = Path(self.folder, self.name)
-        if os.sep in self.name or "\0" in self.name or self.name.startswith(".") or path.is_symlink():
-            raise NoSuchInput(f"{printable(self.name)}: no such file")
+        path = _file_in(self.folder, self.name)
         with open_file(path) as file:
             before_parsing()
-            file.seek(self.offset)
-            return Piece(os.fstat(file.fileno()).st_size, base64.b64encode(file.read(PIECE_BYTES)).decode())
+            return read_piece(file, self.offset)
 
 
-class BindingJob(Struct, frozen=True, tag="binding"):
+class BindingJob(_Job, frozen=True, tag="binding"):
     """The configuration file that `named` leads to, with what a controller has learned: `binding` is `target`."""
 
     named: str | None
@@ -205,8 +237,60 @@ class BindingJob(Struct, frozen=True, tag="binding"):
         return with_binding(self.named, self.binding, self.target, before_parsing)
 
 
-Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob | BindingJob
-WholeAnswer = Changes | Listing | Piece
+class Exported(Struct, frozen=True, tag="exported"):
+    """The file that was written, alone in a folder that is deleted with it."""
+
+    folder: str
+    name: str
+
+
+class ExportJob(_Job, frozen=True, tag="export"):
+    """Writes the take `name` as a file with this suffix, as `sideman takes export` does."""
+
+    seconds = EXPORT_SECONDS
+    writes = True
+
+    folder: str
+    name: str
+    suffix: str
+
+    @property
+    def at_limit(self) -> str:
+        """Why it has not come to an end."""
+        return "it was not written: the process that writes it has ended"
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Exported:  # noqa: ARG002 - as in other jobs
+        """Write it. Raises what the command reports."""
+        _file_in(self.folder, f"{self.name}.jsonl")
+        into = tempfile.mkdtemp(prefix="sideman-")
+        settings = ("--config", os.devnull, "--set", f"takes.folder={self.folder}")
+        options = ("takes", "export", *settings, "--out", str(Path(into, f"take{self.suffix}")), "--", self.name)
+        program = [sys.executable, "-B", "-P", *(["-S"] if sys.flags.no_site else []), "-m", "sideman"]
+        done = subprocess.run([*program, *options], stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own program
+        if done.returncode == 0:
+            return Exported(into, f"take{self.suffix}")
+        os.rmdir(into)  # noqa: PTH106 - a file is written whole or not at all
+        text = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        kind = next((kind for kind in _ERRORS.values() if kind.exit_status == done.returncode), SidemanError)
+        raise kind("".join(text).removeprefix("sideman: ").removeprefix("--wav: ") or self.at_limit)
+
+
+def _file_in(folder: str, name: str) -> Path:
+    """The path of a plain file in a folder. Raises NoSuchInput for a name that leads elsewhere."""
+    path = Path(folder, name)
+    if os.sep in name or "\0" in name or name.startswith(".") or path.is_symlink():
+        raise NoSuchInput(f"{printable(name)}: no such file")
+    return path
+
+
+def read_piece(file: BinaryIO, offset: int) -> Piece:
+    """The piece of an open file from byte `offset` on."""
+    file.seek(offset)
+    return Piece(os.fstat(file.fileno()).st_size, base64.b64encode(file.read(PIECE_BYTES)).decode())
+
+
+Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob | ExportJob | BindingJob
+WholeAnswer = Changes | Listing | Piece | Exported
 """The answers that are one line."""
 
 
@@ -251,7 +335,7 @@ class _EndLine(Struct, frozen=True, tag="end"):
     pass
 
 
-_Line = _ChartLine | _BarsLine | _TextLine | _ErrorLine | Changes | Edited | Listing | Piece | _EndLine
+_Line = _ChartLine | _BarsLine | _TextLine | _ErrorLine | Changes | Edited | Listing | Piece | Exported | _EndLine
 Answer = WholeAnswer | Edited | Chart | SidemanError
 
 
@@ -267,7 +351,7 @@ def answer_lines(answer: Answer) -> Iterator[bytes]:
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
-        case Changes() | Listing() | Piece():
+        case Changes() | Listing() | Piece() | Exported():
             yield _line(answer)
         case Edited(text=text):
             yield _line(replace(answer, text=""))
@@ -305,7 +389,7 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
-            case Changes() | Edited() | Listing() | Piece() as whole:
+            case Changes() | Edited() | Listing() | Piece() | Exported() as whole:
                 self._whole = _checked(whole)
             case _TextLine(text):
                 self._text += text
@@ -357,10 +441,12 @@ def _checked(whole: WholeAnswer | Edited) -> WholeAnswer | Edited:
 
 def main() -> None:
     """Perform the job on standard input, and answer on standard output."""
-    limit_itself()
+    end_with_the_daemon()
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
     answer: Answer
     try:
+        if not job.writes:
+            limit_itself()
         answer = job.perform(open_nothing_more)
     except SidemanError as error:
         answer = error
@@ -373,13 +459,9 @@ def main() -> None:
     sys.stdout.buffer.flush()
 
 
-def limit_itself() -> None:
-    """Give up the right to write, to become another user, and to use more memory and time than this needs.
-
-    What is needed later is loaded first, because nothing can be opened then.
-    """
-    import ctypes  # only this process needs them
-    import resource
+def end_with_the_daemon() -> None:
+    """End when the daemon ends, give up the right to become another user, and let the daemon play first."""
+    import ctypes  # only this process needs it
 
     with contextlib.suppress(AttributeError, OSError):  # not on macOS
         libc = ctypes.CDLL(None)
@@ -387,6 +469,15 @@ def limit_itself() -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     with contextlib.suppress(OSError):  # a service's system calls may be filtered
         os.nice(5)
+
+
+def limit_itself() -> None:
+    """Give up the right to write, and to use more memory and time than reading needs.
+
+    What is needed later is loaded first, because nothing can be opened then.
+    """
+    import resource  # only this process needs it
+
     for limit, most in (
         (resource.RLIMIT_AS, READING_MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, 0),

@@ -12,16 +12,17 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sideman.charts.detect import IREAL_LINK, read_chart, split_song
+from sideman.charts.songs import pick_title
 from sideman.config import resources
 from sideman.config.resources import CHARTS, PRESETS
 from sideman.config.yaml import YamlContent, edit_yaml, parse_yaml, write_over
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
-from sideman.core.errors import ConfigError, NoSuchInput, Unavailable, UnreadableInput
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding, read_learn_target
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings, song_of, tempo_of, with_values
-from sideman.core.settings.set_list import parse_set_song
+from sideman.core.settings.set_list import find_song, parse_set_song
 from sideman.core.targets import ActionTarget, Bindings
 from sideman.files import read_file
 from sideman_models.limits import SETTINGS
@@ -225,6 +226,28 @@ def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: 
     if song is not None and song.key is not None:
         return song.in_key(chart)
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
+
+
+def song_in_set(settings: Settings, wanted: str) -> int | None:
+    """Return the number of the song of chart.set that is `wanted`: by number, chart, title, or a part of one.
+
+    A chart of that name comes before a part of a title. None if no song is meant. Raises NoSuchInput if several are.
+    """
+    number = find_song(settings.chart.set, wanted)
+    if number is not None or IREAL_LINK.match(wanted):
+        return number
+    with contextlib.suppress(NoSuchInput):
+        if _chart_path(wanted)[0].exists():
+            return None
+    titles = [song.name for song in settings.chart.set]
+    for at in range(len(titles)):
+        with contextlib.suppress(SidemanError):  # then it has the name that the set gives it
+            chart = load_chart(with_values(settings, [("chart.song", at + 1)]))
+            titles[at] = chart.info.title or titles[at]
+    try:
+        return pick_title(titles, wanted, "chart.set", "sideman check") + 1
+    except ChartError as error:
+        raise NoSuchInput(f"{wanted}: no chart of that name; {error}") from None
 
 
 def at_chart_tempo(settings: Settings, chart: Chart) -> Settings:

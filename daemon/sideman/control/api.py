@@ -11,7 +11,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
@@ -21,11 +22,14 @@ from sideman.config.reading import (
     Changes,
     ChangesJob,
     ChartJob,
+    Exported,
+    ExportJob,
     FolderJob,
     Listing,
     NamesJob,
     Piece,
     PieceJob,
+    read_piece,
     written_settings,
 )
 from sideman.config.resources import CHARTS, PRESETS
@@ -39,7 +43,7 @@ from sideman.core import events
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.places import find_place, section_at
-from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
 from sideman.core.practice import check_loop
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
@@ -70,7 +74,8 @@ CLOCK_NAME = "monotonic"
 """What the daemon's clock is called: the one of `time.monotonic()`."""
 MAX_PLAYED_LATE_S = 1.0
 """How long ago a note may have been struck that comes in through the control socket."""
-_TAKE_FORMS = {"mid": ".mid"}
+_TAKE_FORMS = {"mid": ".mid", "musicxml": ".musicxml", "wav": ".wav"}
+"""The forms in which a take can be fetched, each with the suffix of its file. It is recorded in the first one."""
 
 _MAX_CARD_LENGTH = 1 << 15  # characters: an answer has to fit into what a client may leave unread
 _log = logging.getLogger(__name__)
@@ -81,9 +86,9 @@ class ControlApi(Struct, dict=True):
 
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
-    returns the path of the MIDI file. `read_files` performs the steps of a request that needs files: `Readings.perform`
-    in the daemon. `hear` takes a note as if it had come from the player's port at a second, `list_ports` returns the
-    MIDI ports, and the takes are in `takes_folder`.
+    returns the path of the MIDI file. `read_files` performs the steps of a request that needs files (`Readings.perform`
+    in the daemon), `export_files` those of a request that may take minutes. `hear` takes a note as if it had come from
+    the player's port at a second, `list_ports` returns the MIDI ports, and the takes are in `takes_folder`.
     """
 
     put: Callable[[events.Command], None]
@@ -93,6 +98,7 @@ class ControlApi(Struct, dict=True):
     describe_daemon: Callable[[], protocol.DaemonInfo]
     keep_take: Callable[[], str]
     read_files: Callable[[str, Steps], object] = read_here
+    export_files: Callable[[str, Steps], object] = read_here
     hear: Callable[[events.NoteOn | events.NoteOff, float], None] = lambda _note, _second: None
     list_ports: Callable[[], list[protocol.PortInfo]] = list
     takes_folder: str = ""
@@ -137,6 +143,7 @@ class ControlApi(Struct, dict=True):
             protocol.ChartRequest: lambda request: self.settings_api.play_chart(request.name, by_name=True),
         }
         self.settings_api.song_changed = self.queue_next_song
+        self._exported: tuple[str, str, BinaryIO] | None = None  # the last export: name, form, file
         self._logged_for_guests = ""  # the last error that a guest was not given
 
     @property
@@ -149,6 +156,11 @@ class ControlApi(Struct, dict=True):
         """The preset that was applied last; None: none since the settings were read."""
         last = self.settings_api.last_preset
         return None if last is None else last[0]
+
+    @property
+    def last_song(self) -> int:
+        """The number of the last song of the set; 0: none yet."""
+        return self.settings_api.last_song
 
     def recall_preset(self, name: str) -> None:
         """The settings are those with a preset that was applied before a restart; without it, if it is gone by now."""
@@ -200,7 +212,9 @@ class ControlApi(Struct, dict=True):
         try:
             result = handler(request)
             if isinstance(result, Generator):
-                return self.read_files(" ".join(filter(None, [str(name), getattr(request, "key", "")])), result)
+                exports = isinstance(request, protocol.TakeRequest) and request.form != "mid"
+                perform = self.export_files if exports else self.read_files
+                return perform(" ".join(filter(None, [str(name), getattr(request, "key", "")])), result)
             return result
         except SidemanError:
             raise
@@ -336,8 +350,30 @@ class ControlApi(Struct, dict=True):
         suffix = _TAKE_FORMS.get(request.form)
         if suffix is None:
             raise UsageError(f"take: form: {quoted(request.form)}: allowed is {' or '.join(_TAKE_FORMS)}")
-        piece: Piece = yield PieceJob(self.takes_folder, f"{request.name}{suffix}", request.offset)
+        if request.form == "mid":
+            piece: Piece = yield PieceJob(self.takes_folder, f"{request.name}{suffix}", request.offset)
+        else:
+            exported = self._exported
+            if request.offset == 0 or exported is None or exported[:2] != (request.name, request.form):
+                exported = yield from self._export_take(request.name, request.form)
+            piece = read_piece(exported[2], request.offset)
         return protocol.TakePiece(request.name, request.form, piece.size, request.offset, piece.data)
+
+    def _export_take(self, name: str, form: str) -> Generator[ExportJob, Exported, tuple[str, str, BinaryIO]]:
+        """Have a take written in another form; the file stays until the next one, without a name in a folder."""
+        made = yield ExportJob(self.takes_folder, name, _TAKE_FORMS[form])
+        self.close_export()
+        path = Path(made.folder, made.name)
+        self._exported = name, form, path.open("rb")
+        path.unlink()
+        path.parent.rmdir()
+        return self._exported
+
+    def close_export(self) -> None:
+        """Forget the take that was exported last."""
+        if self._exported is not None:
+            self._exported[2].close()
+            self._exported = None
 
     def _play_note(self, request: protocol.PlayNoteRequest) -> None:
         """Let a note be heard. Like one from the player's port, it counts from the second when it was struck."""
@@ -476,7 +512,10 @@ class SettingsApi(Struct):
         return result
 
     def play_chart(self, name: str, *, by_name: bool = False) -> Steps:
-        """Play the chart `name`, or the song of the set that has this number or title; `by_name`: as in `set`."""
+        """Play the chart `name`, or the song of the set that has this number or title, or a part of it.
+
+        `by_name`: as in `set`.
+        """
         songs = self.settings.chart.set
         number = find_song(songs, name)
         if number is None:
@@ -485,8 +524,15 @@ class SettingsApi(Struct):
         else:
             layer = {"chart.song": WrittenValue(number, "chart")}
         wanted = with_layer(self.settings, layer, reads_chart=False)
+        try:
+            chart = yield ChartJob.of(wanted)
+        except NoSuchInput:
+            number = find_song(songs, name, by_part=True)
+            if number is None:
+                raise
+            wanted = with_values(self.settings, [("chart.song", number)])
+            chart = yield ChartJob.of(wanted)
         differing = dict(settings_difference(self.settings, wanted).values)
-        chart = yield ChartJob.of(wanted)
         values = self._apply_values(differing, chart)
         changed = {name: write_value(name, value) for name, value in values.items()}
         return protocol.ChangedValues(changed, _warnings_of(chart))

@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from sideman.control.codec import decode_message, encode_json
-from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
+from sideman.control.protocol import PROTOCOL_VERSION, REQUESTS, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
-from sideman_models.limits import READING_SECONDS
+from sideman_models.limits import EXPORT_SECONDS, READING_SECONDS
 
 ANSWER_TIMEOUT_S = 2.0 * READING_SECONDS + 2.0  # a preset that names a chart needs two readings
 """Seconds after which a daemon that has not answered is taken to be gone."""
+LATE_TIMEOUT_S = ANSWER_TIMEOUT_S + EXPORT_SECONDS
+"""The same for a request that may be answered late."""
 
 
 class RequestRefused(UnreadableInput):
@@ -59,14 +61,16 @@ class ControlClient:
 
         It must not be called after a `watch` request, because events would come in place of the answer. Raises
         RequestRefused if the daemon refuses the request, and Unavailable if it does not answer within
-        `ANSWER_TIMEOUT_S` or is not a sideman daemon.
+        `ANSWER_TIMEOUT_S`, or `LATE_TIMEOUT_S`, or is not a sideman daemon.
         """
+        timeout_s = LATE_TIMEOUT_S if name in REQUESTS and REQUESTS[name].answered_late else ANSWER_TIMEOUT_S
+        self._socket.settimeout(timeout_s)
         try:
             with contextlib.suppress(ConnectionError):  # the daemon may have sent a reason before it hung up
                 self.send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
             line = self._reader.readline()
         except TimeoutError:
-            reason = f"no answer within {ANSWER_TIMEOUT_S:g} seconds; does it still run?"
+            reason = f"no answer within {timeout_s:g} seconds; does it still run?"
             raise Unavailable(f"{self._path}: {reason}") from None
         except OSError:
             line = ""

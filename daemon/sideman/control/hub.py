@@ -92,9 +92,9 @@ class ControlHub(Struct, dict=True):
         self._requested: dict[str, str] = {}  # actions with their arguments, by controllers; the last of each counts
         self._next_action_s = -math.inf
         self._overtaken = Tally(_log, "%s actions by controllers were overtaken by newer ones")
-        readings = Readings(self.yield_to_player)
-        self.api.read_files = readings.perform
-        self._servers: list[ControlServer | OscServer | Readings] = [readings]
+        readings, exports = Readings(self.yield_to_player), Readings(self.yield_to_player)
+        self.api.read_files, self.api.export_files = readings.perform, exports.perform
+        self._servers: list[ControlServer | OscServer | Readings] = [readings, exports]
         now = self.api.snapshot()
         self._bar_words = BarWords(now.mode, self.api.settings.midi.transpose, now.bar)
         answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
@@ -148,6 +148,7 @@ class ControlHub(Struct, dict=True):
             self._process_reports(self.api.now(), watched=False)
         for server in self._servers:
             server.close()
+        self.api.close_export()
         self.feed.set_watched(watched=False)
 
     def _perform_action(self, now: float) -> None:

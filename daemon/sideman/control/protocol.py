@@ -175,13 +175,15 @@ class ClockResult(Struct, frozen=True):
 class PortInfo(Struct, frozen=True):
     """A MIDI port that was asked for, and what is connected to it.
 
-    `setting` names it in the settings; `name` is that of the open port, or what is waited for.
+    `setting` names it in the settings; `name` is that of the open port, or what is waited for; `why` says why it is not
+    open.
     """
 
     setting: str
     name: str
     open: bool
     listeners: list[str]
+    why: str = ""
 
 
 class TakeInfo(Struct, frozen=True):
@@ -223,6 +225,8 @@ class Request(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_
     """Whether an OSC client gets the answer; it always gets a refusal."""
     for_programs: ClassVar[bool] = False
     """Whether only programs need it, on the control socket: `sideman ctl` and OSC do not offer it."""
+    answered_late: ClassVar[bool] = False
+    """Whether it may take so long that the requests after it are answered first."""
 
     v: Annotated[Literal[1, 2], Meta(description="the version of the protocol")] = PROTOCOL_VERSION
     id: Annotated[RequestId, Meta(description="comes back in the reply")] = None
@@ -383,10 +387,17 @@ class TakesRequest(Request, frozen=True, tag="takes"):
 
 
 class TakeRequest(Request, frozen=True, tag="take"):
-    """Report a piece of the file of a take, from byte `offset` on. `form` is `mid`, a MIDI file."""
+    """Report a piece of the file of a take, from byte `offset` on.
+
+    `form` is `mid`, a MIDI file, `musicxml`, a score, or `wav`, its sound, which needs fluidsynth and a sound font. A
+    score or a sound is made when its first piece is asked for, which may take a minute; the pieces that follow are of
+    that file until another one is made. Requests that come meanwhile are answered first: an answer has the `id` of its
+    request.
+    """
 
     results = (TakePiece,)
     for_programs = True
+    answered_late = True
 
     name: str
     form: str = "mid"

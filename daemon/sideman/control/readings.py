@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads charts, presets and the configuration for a playing daemon in processes of their own, one at a time.
+"""Reads charts, presets and the configuration for a playing daemon, and exports takes, in processes of their own.
 
 What a file holds can cost neither a note nor a panic: the main thread starts the process, waits for nothing, and takes
 its answer a piece at a time. A process that needs longer than its limit is killed. `sideman.config.reading` is what
@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -24,7 +25,6 @@ from msgspec import Struct
 from sideman.config.reading import MAX_ANSWER_BYTES, AnswerReader, Job, encode_job
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput
 from sideman.exit_status import exit_status_and_message
-from sideman_models.limits import READING_CPU_SECONDS, READING_MEMORY_BYTES, READING_SECONDS
 
 if TYPE_CHECKING:
     import subprocess  # loaded only if there is something to read
@@ -136,7 +136,7 @@ class Readings:
             for _, events in self.selector.select(0):
                 self._process.exchange(events)
             if now >= self._process.ends_at:
-                self._process.fail(f"it takes longer than {READING_SECONDS} s to be read")
+                self._process.fail(f"it takes longer than {self._process.job.seconds} s")
             if (answer := self._process.answer) is not None:
                 self._end_process()
                 self._go_on(answer)
@@ -186,7 +186,8 @@ class _ReadingProcess:
         import subprocess
 
         self.answer: object = None
-        self.ends_at = time.monotonic() + READING_SECONDS
+        self.job = job
+        self.ends_at = time.monotonic() + job.seconds
         self._selector = selector
         self._unsent = encode_job(job)
         self._received = bytearray()
@@ -244,16 +245,16 @@ class _ReadingProcess:
             self._fail_at_limit()
 
     def _fail_at_limit(self) -> None:
-        memory = f"{READING_MEMORY_BYTES >> 20} MiB of memory and {READING_CPU_SECONDS} s"
-        self.fail(f"it cannot be read with {memory}; is it the right file?")
+        self.fail(self.job.at_limit)
 
     def fail(self, reason: str) -> None:
         """Let the job fail, unless it has an answer."""
         self.answer = self.answer or UnreadableInput(reason)
 
     def end(self) -> subprocess.Popen[bytes]:
-        """Kill the process, which the system may list for a moment."""
+        """Kill the process and those that it has started. The system may list it for a moment."""
         self._selector.unregister(self._socket)
         self._socket.close()
-        self._process.kill()
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # it leads its own session, and was not waited for yet
         return self._process

@@ -30,7 +30,6 @@ from sideman.control.protocol import (
     Event2,
     Refusal,
     Request,
-    RequestId,
     WatchRequest,
 )
 from sideman.control.readings import Pending
@@ -170,8 +169,9 @@ class ControlServer(Struct, dict=True):
             client.send(encode_line(Refusal(received.id, False, str(error)), received.version or PROTOCOL_VERSION))
             return
         if isinstance(result, Pending):
-            client.is_waiting = True
-            result.then(lambda outcome: self._finish(client, request.v, received.id, outcome))
+            in_turn = not request.answered_late
+            client.is_waiting, client.late = client.is_waiting or in_turn, client.late + (not in_turn)
+            result.then(lambda outcome: self._finish(client, request, outcome))
             self._look_ahead(client)
             return
         client.send(encode_line(Answer(received.id, True, result), request.v))
@@ -183,11 +183,14 @@ class ControlServer(Struct, dict=True):
                 first = self.initial_timed_events()
                 client.send(b"".join(encode_line(event, request.v, second) for second, event in first))
 
-    def _finish(self, client: Connection, version: int, request_id: RequestId, outcome: object) -> None:
+    def _finish(self, client: Connection, request: Request, outcome: object) -> None:
         """Answer the request that `client` waits for."""
-        client.is_waiting = False
-        refusal = Refusal(request_id, False, str(outcome)) if isinstance(outcome, SidemanError) else None
-        client.send(encode_line(refusal or Answer(request_id, True, outcome), version))
+        if request.answered_late:
+            client.late -= 1
+        else:
+            client.is_waiting = False
+        refusal = Refusal(request.id, False, str(outcome)) if isinstance(outcome, SidemanError) else None
+        client.send(encode_line(refusal or Answer(request.id, True, outcome), request.v))
 
     def _look_ahead(self, client: Connection) -> None:
         """Do at once what must not wait for a file, among the requests of a client that waits.
@@ -243,6 +246,7 @@ class Connection:
         self.socket = connection
         self.watches: WatchRequest | None = None  # what it has asked to watch
         self.is_waiting = False  # for the files that its request needs
+        self.late = 0  # its requests that are answered as soon as they are done, whatever it asks meanwhile
         self.mistakes = 0  # lines in a row that were not requests
         self.requests_left = REQUESTS_PER_CLIENT  # in this round; negative after a long one, to be made up for later
         self.registered_events = 0  # what the server's selector waits for
@@ -272,7 +276,7 @@ class Connection:
     @property
     def is_finished(self) -> bool:
         """Whether the connection can be closed: nothing more will come and nothing is left to send."""
-        is_busy = self._has_line or self.is_waiting or self._unsent or self.watches is not None
+        is_busy = self._has_line or self.is_waiting or self.late or self._unsent or self.watches is not None
         return self._is_gone or (self._has_ended and not is_busy)
 
     def read(self) -> None:

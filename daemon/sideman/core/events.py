@@ -283,11 +283,15 @@ class BarPlayed(Message, frozen=True):
 
 
 class BarStarted(Message, frozen=True):
-    """A bar begins on `beat`. `changes` are its chords, each with its onset in quarter notes from the bar line."""
+    """A bar begins on `beat`. `changes` are its chords, each with its onset in quarter notes from the bar line.
+
+    `key` is the key of its chart, empty if that names none; None if it is that of the bar before.
+    """
 
     beat: Beat
     meter: Meter
     changes: tuple[tuple[float, Chord], ...]
+    key: str | None = None
 
 
 class Advanced(Message, frozen=True, tag="Woke"):

@@ -83,6 +83,13 @@ class Ledger:
         note_offs = [NoteOff(pitch, channel) for channel, pitch in self._sounding]
         return [*note_offs, *(control for channel in sorted(self._channels) for control in _silence_controls(channel))]
 
+    def release_rest(self, channel: int) -> list[MidiEvent]:
+        """Return what silences `channel`, but for the notes of ours that sound there."""
+        ours = {pitch for on, pitch in self._sounding if on == channel}
+        if not ours:
+            return release_channel(channel)
+        return [NoteOff(pitch, channel) for pitch in range(128) if pitch not in ours]
+
     def _release(self, key: Key) -> list[MidiEvent]:
         del self._sounding[key]
         channel, pitch = key

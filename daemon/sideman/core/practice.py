@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.places import Place, find_place
 from sideman.core.events import SongTempo
-from sideman.core.settings.schema import CYCLES, PracticeSettings, Settings
+from sideman.core.settings.groups.practice import CYCLES, PracticeSettings
+from sideman.core.settings.schema import Settings
 from sideman.core.timeline import Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
@@ -100,7 +101,7 @@ class Practice:
 
     def cancel(self) -> None:
         """Take back what was to come at the next bar line; it is settled again at another one."""
-        self._timeline.end -= self.end_moved
+        self._timeline.move_end(-self.end_moved)
         self.end_moved, self.coming = 0.0, None
 
     # -- what comes
@@ -113,7 +114,7 @@ class Practice:
         self.cancel()
         coming, end_moved = self._settle(line, 0 if chart_follows else self._chart.bar_up_to(line), fresh=chart_follows)
         self.end_moved = end_moved
-        self._timeline.end += end_moved
+        self._timeline.move_end(end_moved)
         self.coming = coming if coming.is_news else None
         chart, beat = self._in_key(coming.semitones), line / TICKS_PER_QUARTER
         place, set_last = chart.beat_of_bar(coming.bar) - coming.count_in, self._chart.charts[1]

@@ -17,6 +17,7 @@ from msgspec import Struct
 from sideman.core.chart.styles import STRAIGHT_STYLES, Style
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.positions import next_multiple, tick_at
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import choruses_of
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
@@ -40,8 +41,9 @@ class PlaySpan(Struct, frozen=True):
 class Timeline:
     """The times of a performance over `chart`, by the settings of `live`. `start`, `top` and `end` are beats.
 
-    Nothing is played before `start`. `end` is infinite if the music does not end by itself. `top` is the beat on which
-    the chart's first bar began the last time: positions that a clock gives are counted from there.
+    Nothing is played before `start`. `end` is infinite if the music does not end by itself; where another song follows
+    instead, that begins on `song_start`, which is infinite otherwise. `top` is the beat on which the chart's first bar
+    began the last time: positions that a clock gives are counted from there.
     """
 
     def __init__(self, live: LiveSettings, chart: ChartTimeline, span: PlaySpan) -> None:
@@ -49,6 +51,7 @@ class Timeline:
         self.start = span.start
         self.top = 0.0
         self.end = math.inf if span.end is None else span.end
+        self.song_start = math.inf
         self.live = live
         self.chart = chart
         self.has_final_note = span.has_final_note
@@ -79,11 +82,7 @@ class Timeline:
     @property
     def swing(self) -> float:
         """Where the second eighth note of a beat falls, as a share of the beat."""
-        swing = self.live.play.swing
-        if swing is not None:
-            return swing
-        style = self.live.play.style or self.chart.chart.info.style
-        return 0.5 if style in STRAIGHT_STYLES else default_swing(self.tempo.bpm)
+        return swing_of(self.live.play, self.chart.chart.info.style, self.tempo.bpm)
 
     def style_at(self, tick: int) -> Style | Literal["plain"]:
         """Return how the band plays at `tick`."""
@@ -119,6 +118,11 @@ class Timeline:
         self.top, self.start = top, max(position, 0.0) + top
         self.chart.move_top(top)
 
+    def move_end(self, beats: float) -> None:
+        """Let the music end `beats` later, or the song that follows begin so much later."""
+        self.end += beats
+        self.song_start += beats
+
     def final_note_tick(self) -> float:
         """Return the tick of the final note: where the last chord begins, or the last bar line if that is later."""
         end = self.end_tick
@@ -136,3 +140,10 @@ class Timeline:
             return False
         self.end = top + choruses * self.chart.chart.length
         return True
+
+
+def swing_of(play: PlaySettings, chart_style: Style | None, bpm: float) -> float:
+    """Return where the second eighth note of a beat falls, as a share of the beat, in a chart of this style."""
+    if play.swing is not None:
+        return play.swing
+    return 0.5 if (play.style or chart_style) in STRAIGHT_STYLES else default_swing(bpm)

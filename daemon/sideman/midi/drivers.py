@@ -43,9 +43,9 @@ def has_rtmidi() -> bool:
 def no_system_message() -> str:
     """The message that no MIDI system is available."""
     if sys.platform != "linux":
-        return "there is no MIDI system"
+        return "no MIDI here"
     jack = "no JACK server runs" if has_rtmidi() else "JACK needs python-rtmidi, which is not installed"
-    return f"there is no MIDI system: ALSA's sequencer ({_ALSA_SEQUENCER}) cannot be opened, and {jack}"
+    return f"no MIDI here: ALSA's sequencer ({_ALSA_SEQUENCER}) cannot be opened, and {jack}"
 
 
 def _rtmidi_drivers(client: str, on_change: Callable[[], None]) -> list[MidiDriver]:

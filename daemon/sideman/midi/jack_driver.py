@@ -221,10 +221,12 @@ class JackPort:
         get_message, last_s = self._client.get_message, time.monotonic()
         next_s, period_s = last_s, 0.0
         periods = 0  # for which we count on before the server is asked again: that takes longer than all the rest
+        alone, next_look_s = False, 0.0
         while not self._stopping.is_set():
             now = time.monotonic()
             if now - last_s >= _IDLE_AFTER_S or self._server.has_died:
-                alone = not self._server.has_died and not self.peers()
+                if now >= next_look_s:
+                    alone, next_look_s = not self._server.has_died and not self.peers(), now + _ALONE_PAUSE_S
                 next_s, periods = now + (_ALONE_PAUSE_S if alone else _IDLE_PAUSE_S), 0
             elif periods == 0 or next_s + period_s < now:
                 period_s, periods = max(self._server.period_s, _MIN_READ_PAUSE_S), _OWN_PERIODS

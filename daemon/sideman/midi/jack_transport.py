@@ -6,7 +6,8 @@ server says at which microsecond the transport was at which frame, and between t
 line.
 
 A timebase master may be wrong for a single period: klick 0.12 says the next bar in a period that begins on a bar line.
-So a beat that jumps while the frames run on counts only when a later period confirms it (`PositionFilter`).
+So a beat that jumps while the frames run on counts only when a later period confirms it (`PositionFilter`). Hydrogen
+1.2 counts each bar as one beat, of as many ticks as the bar has (`_is_bar_one_beat`).
 
 sideman cannot be timebase master: libjack calls a timebase master in its real-time thread, in each period, and Python
 must not run there. It can start and stop the transport.
@@ -31,6 +32,7 @@ POLL_S = 0.01
 SEARCH_S = 1.0
 """How often to look for a server while there is none."""
 DRIFT_S = 0.0005
+_CLEAR_BEATS = 0.03  # more than a tick of Hydrogen's, which are a 48th of a beat
 _ROLLING, _LOOPING = 1, 2
 _BBT, _BBT_OFFSET, _TICK_DOUBLE = 0x10, 0x40, 0x200
 _CLOSE_S = 2.0
@@ -73,6 +75,7 @@ def position_of(state: int, read: PositionStruct) -> JackPosition:
     bpm, quarters = 0.0, None
     if read.valid & _BBT and read.beats_per_minute > 0:
         tick = read.tick_double if read.valid & _TICK_DOUBLE else float(read.tick)
+        tick *= read.beats_per_bar if _is_bar_one_beat(read) else 1
         place = BarBeatTick(read.bar, read.beat, tick, read.ticks_per_beat, read.beats_per_bar, read.beat_type)
         quarters, bpm = place.quarters, read.beats_per_minute * 4 / (read.beat_type or 4)
     if quarters is None or not read.frame_rate:
@@ -80,6 +83,20 @@ def position_of(state: int, read: PositionStruct) -> JackPosition:
     elif read.valid & _BBT_OFFSET:  # bar, beat and tick belong to an earlier frame
         quarters += read.bbt_offset / read.frame_rate * bpm / 60
     return JackPosition(state in (_ROLLING, _LOOPING), transport_s, bpm, quarters)
+
+
+def _is_bar_one_beat(read: PositionStruct) -> bool:
+    """Whether the timebase master takes the ticks of a whole bar for those of a beat.
+
+    The ticks before the bar show it. In the first bar there are none, but the frames have run on for that many beats.
+    """
+    if read.beat != 1 or read.beats_per_bar <= 1 or read.ticks_per_beat <= 0:
+        return False
+    if read.bar > 1:
+        return bool(read.bar_start_tick == (read.bar - 1) * read.ticks_per_beat)
+    beats = read.frame / max(1, read.frame_rate) * read.beats_per_minute / 60
+    said = read.tick / read.ticks_per_beat
+    return abs(beats - said) > _CLEAR_BEATS > abs(beats - said * read.beats_per_bar)
 
 
 def find_libjack() -> ctypes.CDLL:

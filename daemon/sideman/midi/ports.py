@@ -98,9 +98,9 @@ class MidiPorts:
         texts = [f"{title} {self._titles(key)}" for key, title in TITLES.items() if key in named | {OUTPUT, INPUT}]
         return ", ".join(texts)
 
-    def connections(self) -> list[tuple[str, str, bool, list[str]]]:
-        """All ports: the setting of each, its name, whether it is open, and the ports that were connected to it."""
-        return [(port.key, port.title, port.is_open, port.peers) for port in self._requested]
+    def connections(self) -> list[tuple[str, str, bool, list[str], str]]:
+        """All ports: the setting, the name, whether it is open, what was connected to it, and why it is not open."""
+        return [(port.key, port.title, port.is_open, port.peers, port.why_closed) for port in self._requested]
 
     @property
     def library_text(self) -> str:

@@ -44,6 +44,11 @@ class RequestedPort:
         return IN_PROCESS if self.wanted.name == AUTO else f"waiting for '{self.wanted.name}'"
 
     @property
+    def why_closed(self) -> str:
+        """Why it is not open, without the name of its setting; empty if it is."""
+        return self.missing.removeprefix(f"{self.key}: ")
+
+    @property
     def serving(self) -> tuple[DriverPort, MidiDriver] | None:
         """Our port and its system while it is open and its system runs."""
         if not self.is_open or self.port is None or self.driver is None or self.driver.has_died():

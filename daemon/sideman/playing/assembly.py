@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat
@@ -29,7 +30,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import BundleInfo, load_bundle
 from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 
-_SEED_COUNT = 2**32  # a new seed is below this: short enough to be read aloud and typed in
+_SEED_BYTES = 4  # of a new seed: short enough to be read aloud and typed in
 _MAX_SEED = 2**63
 _MAX_BEAT = 1e9
 _MAX_STEPS = 100_000  # in a bar; only a memory that is broken needs more
@@ -69,7 +70,7 @@ def load_performance(settings: Settings, chart: Chart) -> Performance:
     """Load the bundle that `settings` name, to play over `chart`. Raises an error if anything is missing or wrong."""
     check_loop(settings, chart)
     bundle = load_bundle(settings.model.bundle)
-    seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
+    seed = int.from_bytes(os.urandom(_SEED_BYTES)) if settings.play.seed is None else settings.play.seed
     return Performance(settings, chart, bundle.info, make_network(settings.model.engine, bundle.weights), seed)
 
 

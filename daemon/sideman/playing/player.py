@@ -17,11 +17,13 @@ from typing import Protocol
 from msgspec import Struct
 
 from sideman.core import events
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.core.settings.schema import Settings
 from sideman.playing.inbox import Clock
 from sideman.playing.overload import Arrival
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 MAX_SLEEP_S = 1.0
 """The longest wait: the watchdog is fed only while the player wakes again and again."""
@@ -59,9 +61,9 @@ class Player:
 
     `snapshot` is the state of the engine after the last time it woke; `wake_count` counts these times. `sends_at` is
     the second at which something may be sent, infinite after it was sent. `remembered` is what a restart needs: it is
-    left once a bar, while the music stands after each change, and at the end unless that is a failure; `on_remembered`
-    is called each time. Only while `reports_plan` (or `reports_choices`) is set by any thread, changes of the plan (and
-    the choices of the soloist) are reported.
+    left before the first beat, at the half of each bar, while the music stands after each change, and at the end unless
+    that is a failure; `on_remembered` is called each time. Only while `reports_plan` (or `reports_choices`) is set by
+    any thread, changes of the plan (and the choices of the soloist) are reported.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Player:
         self._plan: tuple[events.PlannedNote, ...] = ()  # as it was reported last
         self._choice: events.Choice | None = None  # whose options were reported last
         self._remembered_at: tuple[int, Settings | None] | None = None
+        self._half_beat = math.inf  # of the bar that plays, until a memory is left there
         self._output, self._clock, self._on_report = output, clock, on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
@@ -95,6 +98,7 @@ class Player:
             now = self._played_to_s = self._clock.now()
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
+            self._remember_each_bar(now)
             self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=True))
             while not self._stopping and (deadline := self.engine.deadline()) is not None:
                 self._wake_once(deadline)
@@ -121,7 +125,9 @@ class Player:
 
     def _wake_once(self, deadline: float) -> None:
         self.sends_at = deadline
-        until = min(deadline, self._now() + MAX_SLEEP_S)
+        now = self._now()
+        half_s = self.engine.timeline.second_at(self._half_beat)
+        until = min(deadline, now + MAX_SLEEP_S, half_s if half_s > now else math.inf)
         arrival = self._clock.wait(until - WAKE_AHEAD_S)
         now = self._now()
         if arrival is None:
@@ -136,7 +142,7 @@ class Player:
         idle = self._clock.is_idle()
         if idle:
             self.engine.prepare(now)
-            self._remember_each_bar()
+            self._remember_each_bar(now)
             next_s = self.engine.deadline()
             if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
                 self._garbage_pending = False
@@ -158,11 +164,22 @@ class Player:
             if (made := self.engine.options()) is not None:
                 self._on_report(made)
 
-    def _remember_each_bar(self) -> None:
-        at = self.engine.next_bar_line, None if self.engine.transport.rolling else self.engine.settings
-        if at != self._remembered_at:
-            self._remembered_at = at
-            self._remember()
+    def _remember_each_bar(self, now: float) -> None:
+        """Leave a memory at the half of each bar: a restart goes on at the next bar line, half a bar away at most.
+
+        A bar that follows one without a memory leaves it at once.
+        """
+        engine = self.engine
+        line, rolling, before = engine.next_bar_line, engine.transport.rolling, self._remembered_at
+        at = line, None if rolling else engine.settings
+        if at == before:
+            return
+        start, ticks = engine.chart.bar_at(line - 1)
+        self._half_beat = (start + ticks / 2) / TICKS_PER_QUARTER
+        if rolling and before is not None and before[0] == start and now < engine.timeline.second_at(self._half_beat):
+            return
+        self._half_beat, self._remembered_at = math.inf, at
+        self._remember()
 
     def _remember(self) -> None:
         self.remembered = Remembered(self.engine.memory(), self.engine.settings)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of a performance in one small file: the daemon goes on from it after a restart, a kill or a crash.
 
-A client (`midi.client`) has a file of its own. The player leaves a memory once a bar and at the end, and the main
-thread writes it, whole or not at all. It does not wait for the disk before the end: a process that is killed loses
-nothing before the last bar line, but a power cut may cost the last seconds.
+A client (`midi.client`) has a file of its own. The player leaves a memory at the half of each bar and at the end, and
+the main thread writes it, whole or not at all. It does not wait for the disk before the end: a process that is killed
+loses nothing before the last memory, but a power cut may cost the last seconds.
 
 Besides the memory of the engine the file holds the settings that were changed while it played. Each is changed again
 at the next start, unless its value in the configuration is another one by then: who edits the configuration means it.
@@ -95,10 +95,11 @@ class StateKeeper:
         self._configured = configured
         self._fails = False
 
-    def keep(self, remembered: Remembered, preset: str | None = None, *, sync: bool = False) -> None:
+    def keep(self, remembered: Remembered, preset: str | None = None, song: int = 0, *, sync: bool = False) -> None:
         """Write what the player has left, if `play.resume` is on, and the `preset` that was applied last.
 
-        `sync`: wait until the disk has it.
+        `song` is the number of the last song of the set: after a chart in between, the one after it follows. `sync`:
+        wait until the disk has it.
         """
         if not remembered.settings.play.resume:
             return
@@ -106,6 +107,7 @@ class StateKeeper:
             "version": STATE_VERSION,
             **state_of(remembered.memory, self._performance),
             "preset": preset,
+            "song": song,
             "settings": changed_settings(self._configured, remembered.settings),
         }
         try:

@@ -24,17 +24,19 @@ def midi_file_bytes(
     meters: Iterable[tuple[float, Meter]],
     length: float,
     chords: Iterable[tuple[float, str]] = (),
+    tempos: Iterable[tuple[float, float]] = (),
 ) -> bytes:
     """The content of a MIDI file with these `tracks` (name, events with their beats), `length` beats long.
 
     `meters` (beat, meter) become time signatures. `chords` (beat, symbol) become markers, which sequencers show and
-    `sideman corpus` reads. All are in order of time.
+    `sideman corpus` reads. `tempos` (beat, bpm) follow the first one. All are in order of time.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     signs = [
         (beat, mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator))
         for beat, meter in meters
     ]
+    signs += [(beat, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(each))) for beat, each in tempos]
     signs += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
     signs.sort(key=lambda timed: timed[0])
     song.tracks.append(_track(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm)), signs, 0.0))

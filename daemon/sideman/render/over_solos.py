@@ -16,7 +16,8 @@ from fractions import Fraction
 from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn
-from sideman.core.settings.schema import PlaySettings, Settings, with_values
+from sideman.core.settings.groups.play import PlaySettings
+from sideman.core.settings.schema import Settings, with_values
 from sideman.playing.assembly import Performance
 from sideman_models.evaluation.answers import ANSWER_BARS, Answers, Turn, turns_of
 from sideman_models.music.line import LineNote

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders a take: plays a solo on a clock that does not wait, and makes its MIDI file; draws what a bundle plays."""
+"""Renders a take: plays a song or a set on a clock that does not wait, and makes its MIDI file; draws what it plays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sideman.charts.score_writer import PlayedNote, Score, ScorePart
-from sideman.core.chart.chart import Chart, Meter
-from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOn, Voice, note_spans
+from sideman.charts.chart_writer import in_force
+from sideman.charts.score_writer import PlayedNote, Score, ScoreChange, ScorePart
+from sideman.core.chart.chart import Bar, Chart, Meter
+from sideman.core.engine import DueItem, Engine
+from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOn, QueueSong, Voice, note_spans
 from sideman.core.settings.schema import with_values
 from sideman.core.settings.voices import VOICES, track_of
-from sideman.core.timing.tempo import default_swing
+from sideman.core.timeline import swing_of
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
@@ -35,8 +36,16 @@ PICTURES = (
 """The file name of each picture, and what it shows."""
 
 
+class PlayedSong(Struct, frozen=True):
+    """The chart that is played from beat `start` on, at `bpm`."""
+
+    start: float
+    chart: Chart
+    bpm: float
+
+
 class RenderedTake(Struct, frozen=True):
-    """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order, those of the `band` by voice.
+    """A solo of `beats` beats over `songs`. `events` (beat, event) are in order, those of the `band` by voice.
 
     `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own, as it has a
     part in the `score`.
@@ -46,21 +55,45 @@ class RenderedTake(Struct, frozen=True):
     seed: int
     events: tuple[tuple[float, MidiEvent], ...]
     beats: float
-    chart: Chart
-    bpm: float
+    songs: tuple[PlayedSong, ...]
     midi: bytes
     score: Score
     band: tuple[tuple[float, MidiEvent], ...] = ()
 
     @property
+    def chart(self) -> Chart:
+        """The chart of its first song."""
+        return self.songs[0].chart
+
+    @property
+    def bpm(self) -> float:
+        """The tempo of its first song."""
+        return self.songs[0].bpm
+
+    @property
     def bars(self) -> int:
         """Its length in bars."""
-        return self.chart.bar_at(self.beats)[0]
+        return sum(song.chart.bar_at(beats)[0] for song, beats in song_lengths(self.songs, self.beats))
 
     @property
     def seconds(self) -> float:
         """Its length in real time."""
-        return self.beats * 60 / self.bpm
+        return sum(beats * 60 / song.bpm for song, beats in song_lengths(self.songs, self.beats))
+
+    @property
+    def chords(self) -> Iterator[tuple[float, str]]:
+        """The symbols of its chords, with their beats."""
+        for song, beats in song_lengths(self.songs, self.beats):
+            yield from ((song.start + beat, symbol) for beat, symbol in chord_symbols(song.chart, beats))
+
+    def beat_of_bar(self, number: int) -> float:
+        """The beat on which a bar begins."""
+        for song, beats in song_lengths(self.songs, self.beats):
+            bars = song.chart.bar_at(beats)[0]
+            if number < bars or song is self.songs[-1]:
+                break
+            number -= bars
+        return song.start + song.chart.beat_of_bar(number)
 
     @property
     def notes(self) -> int:
@@ -68,46 +101,97 @@ class RenderedTake(Struct, frozen=True):
         return sum(isinstance(event, NoteOn) for _, event in self.events)
 
 
-def render_take(performance: Performance, bars: int | None, name: str) -> RenderedTake:
-    """Play `bars` bars, or with None as many choruses as the settings say."""
+def song_lengths(songs: Sequence[PlayedSong], beats: float) -> Iterator[tuple[PlayedSong, float]]:
+    """Yield each song and how many beats it lasts, of `beats` in all."""
+    for song, end in zip(songs, [*(song.start for song in songs[1:]), beats], strict=True):
+        yield song, end - song.start
+
+
+def render_take(
+    performance: Performance, bars: int | None, name: str, following: Iterable[QueueSong] = ()
+) -> RenderedTake:
+    """Play `bars` bars, or with None as many choruses as the settings say, and then the `following` songs."""
     settings = with_values(performance.settings, [("play.start", "at once")])  # nothing has to be waited for
     performance = replace(performance, settings=settings)
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
-    played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
-    chart, beats = performance.chart, engine.timeline.end or 0.0
+    due, songs = _play(engine, following)
+    played = [(each.beat, each.item) for each in due if not isinstance(each.item, BarPlayed)]
+    beats = engine.timeline.end or 0.0
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
     for beat, event in [*((0.0, event) for event in engine.sound_setup(general_midi=True)), *played]:
         voice = "solo" if isinstance(event, ClockMessage) else track_of(event.channel, settings.midi, settings.play)
         tracks[voice].append((beat, event))
     solo = tuple(tracks.pop("solo"))
     others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.midi, settings.play)]
-    bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
-    midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
     band = tuple(event for _, track in others for event in track)
-    pitched = [track for track in others if VOICES[track[0]].channel(settings.midi) != settings.midi.drums]
-    score = _score(performance, beats, [("solo", solo), *pitched])
-    return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi, score, band)
+    score = _score(performance, songs, beats, [("solo", solo), *others])
+    take = RenderedTake(name, performance.seed, solo, beats, songs, b"", score, band)
+    meters = [
+        (song.start + beat, meter)
+        for song, length in song_lengths(songs, beats)
+        for beat, meter in meter_changes(song.chart, length)
+    ]
+    tempos = [(song.start, song.bpm) for song in songs[1:]]
+    return replace(take, midi=midi_file_bytes([(name, solo), *others], take.bpm, meters, beats, take.chords, tempos))
+
+
+def _play(engine: Engine, following: Iterable[QueueSong]) -> tuple[list[DueItem], tuple[PlayedSong, ...]]:
+    """Play to the end, one song after the other. Returns what was played, and the songs."""
+    played, songs = (
+        list[DueItem](),
+        [PlayedSong(0.0, in_force(engine.chart.chart, engine.settings), engine.settings.tempo.bpm)],
+    )
+    queue, number, second = iter(following), engine.settings.chart.song, 0.0
+    coming = next(queue, None)
+    while True:
+        if coming is not None:
+            engine.receive(coming, second)
+            coming = None
+        due = engine.deadline()
+        if due is None:
+            return played, tuple(songs)
+        second = due
+        played += engine.advance(second)
+        if engine.settings.chart.song != number:
+            number, span = engine.settings.chart.song, engine.chart.charts[1]
+            songs.append(PlayedSong(span.start, in_force(span.chart, engine.settings), engine.settings.tempo.bpm))
+            coming = next(queue, None)
 
 
 def _score(
-    performance: Performance, beats: float, tracks: Iterable[tuple[Voice, Iterable[tuple[float, MidiEvent]]]]
+    performance: Performance,
+    songs: Sequence[PlayedSong],
+    beats: float,
+    tracks: Iterable[tuple[Voice, Iterable[tuple[float, MidiEvent]]]],
 ) -> Score:
-    """The solo, as the player reads it, and what accompanies it as notation over the bars of the chart."""
-    settings, chart = performance.settings, performance.chart
-    bpm, swing = settings.tempo.bpm, settings.play.swing
-    bars = [chart.bars[at % len(chart.bars)] for at in range(chart.bar_at(max(0.0, beats - 1e-6))[0] + 1)]
-    names = dict(chart.info.sections)
-    sections = tuple((at, names[at % len(chart.bars)]) for at in range(len(bars)) if at % len(chart.bars) in names)
+    """The solo, as the player reads it, and what accompanies it as notation over the bars of the charts."""
+    settings, bars, sections = performance.settings, list[Bar](), list[tuple[int, str]]()
+    changes = list[ScoreChange]()
+    for song, length in song_lengths(songs, beats):
+        chart, first = song.chart, len(bars)
+        changes.append(
+            ScoreChange(first, 0.0, chart.info.key, song.bpm, swing_of(settings.play, chart.info.style, song.bpm))
+        )
+        more = [chart.bars[at % len(chart.bars)] for at in range(chart.bar_at(max(0.0, length - 1e-6))[0] + 1)]
+        names = dict(chart.info.sections)
+        if len(songs) > 1:
+            sections.append((first, ": ".join(filter(None, [chart.info.title, names.pop(0, "")]))))
+        sections += [
+            (first + at, names[at % len(chart.bars)]) for at in range(len(more)) if at % len(chart.bars) in names
+        ]
+        bars += more
     parts = tuple(
         ScorePart(
             "sideman" if voice == "solo" else voice,
             tuple(PlayedNote(onset, onset + length, note.pitch) for onset, length, note in note_spans(events, beats)),
             settings.midi.transpose if voice == "solo" else 0,
+            is_drums=voice == "drums",
         )
         for voice, events in tracks
     )
-    info = replace(chart.info, sections=sections)
-    return Score(info, tuple(bars), parts, bpm, default_swing(bpm) if swing is None else swing)
+    info = replace(songs[0].chart.info, sections=tuple(sections))
+    opening = changes[0]
+    return Score(info, tuple(bars), parts, opening.bpm, opening.swing or 0.5, tuple(changes[1:]))
 
 
 def take_seed(seed: int, number: int) -> int:

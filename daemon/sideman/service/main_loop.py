@@ -98,6 +98,7 @@ class MainLoop(Struct, dict=True):
         yield_to_player(self.player.sends_at)
         now = time.monotonic()
         self.wakeup.clear()
+        self._keep_state()  # before what takes longer
         self.hub.serve(now)
         self.wakeup.has_watchers = self.hub.has_watchers
         if self._state_text != self._reported_state and now - self._state_reported_s >= STATE_REPORT_INTERVAL_S:
@@ -118,7 +119,6 @@ class MainLoop(Struct, dict=True):
                 _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
                 self._notifier.status(self._status_line)
                 self.handle_port_change(change, self.ports)
-        self._keep_state()
         if now >= self._next_overload_s:
             self._next_overload_s = now + OVERLOAD_INTERVAL_S
             self._log_overload()

@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,11 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine, EngineMemory
+from sideman.core.engine import Engine
+from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
+from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod, encode
+from sideman.core.ledger import release_channel
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
@@ -42,6 +45,7 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.drivers import no_system_message
 from sideman.midi.output_port import OutputPort
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import request_of
@@ -71,7 +75,7 @@ if TYPE_CHECKING:
 START_LEAD_S = 0.1
 """From the moment the engine is made to the first beat."""
 RELEASE_AGAIN_S = 0.1
-"""From the first to the second release of what a killed daemon has left; usually before the first beat."""
+"""From the first to the second release of what a killed daemon has left."""
 MAX_REPORTS = 10_000
 """While more reports of the player than these wait for the main thread, the player takes in only what it has to."""
 CLOSE_TIMEOUT_S = 5.0
@@ -84,14 +88,24 @@ _log = logging.getLogger(__name__)
 class Service:
     """One run of the daemon: `chart` played with `settings`, which were read from `sources`.
 
-    The music goes to the MIDI output, and to `sound` as well if there is one.
+    The music goes to the MIDI output, and to `sound` as well if there is one. With `has_page` a page sounds without
+    MIDI, and its first line says that there is none.
     """
 
-    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        chart: Chart,
+        sources: SettingsSources,
+        sound: LiveSynth | None,
+        *,
+        has_page: bool = False,
+    ) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
         self._sound = sound
+        self._has_page = has_page
         self._inbox = Inbox()
         self._wakeup = Wakeup()
         self._inbox.is_behind = lambda: len(self._wakeup.reports) > MAX_REPORTS
@@ -110,6 +124,7 @@ class Service:
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._last_preset: str | None = None  # that was applied before the restart
+        self._last_song = 0  # of the set, before a chart in between
         self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
@@ -131,10 +146,13 @@ class Service:
                     self._jack_transport.open()
                     at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                for port in ports.outputs:
-                    self._mark_playing(port)
+                left_over = [(port, self._mark_playing(port)) for port in ports.outputs]
+                released_s = _release(left_over)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
+                if released_s is not None:  # once more, because JACK may lose the first rounds of a new connection
+                    time.sleep(max(0.0, released_s + RELEASE_AGAIN_S - time.monotonic()))
+                    _release(left_over)
                 prepare_interpreter()
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
@@ -146,7 +164,7 @@ class Service:
                     self._play(player, ports, hub, keeper)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
+                    keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -163,8 +181,13 @@ class Service:
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         ports = MidiPorts(request_of(self._settings), self._inbox.put)
-        for reason in ports.open():
-            _log.warning("%s", reason)
+        reasons = ports.open()
+        no_system = no_system_message()
+        if any(reason.endswith(no_system) for reason in reasons):  # one line, however many ports were asked for
+            _log.log(logging.INFO if self._has_page else logging.WARNING, "%s", no_system)
+        for reason in reasons:
+            if not reason.endswith(no_system):
+                _log.warning("%s", reason)
         self._update_port_period(ports)
         try:
             yield ports
@@ -185,25 +208,17 @@ class Service:
             self._port_period_s = period_s
             self._inbox.put(SetPortPeriod(period_s))
 
-    def _mark_playing(self, output: OutputPort) -> None:
-        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
-
-        They are released at once and a moment later: JACK may lose the first rounds of a new connection.
-        """
+    def _mark_playing(self, output: OutputPort) -> list[int]:
+        """Leave a mark in case we are killed. Returns the channels on which a killed daemon has left notes here."""
         port = output.requested
         if not output.is_sending:
-            return
+            return []
         played = [channel for channel in voice_channels(self._settings.midi) if channel in port.wanted.channels]
         channels = self._crash_marker.mark_playing(port.title, played)
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, port.title)
-        for channel in channels:
-            release = ReleaseChannel(channel, port.wanted.id)
-            self._inbox.put(release)
-            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
-            again.daemon = True
-            again.start()
+        return channels
 
     @property
     def _clocks(self) -> ClockConfig:
@@ -229,6 +244,8 @@ class Service:
             return performance, None
         preset = state.get("preset")
         self._last_preset = preset if isinstance(preset, str) else None
+        song, songs = state.get("song"), resumed.settings.chart.set
+        self._last_song = song if isinstance(song, int) and 0 <= song <= len(songs) else 0
         place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
         _log.info("%s: going on: %s", path, place)
         return resumed, engine.memory()
@@ -277,7 +294,9 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        settings_api = SettingsApi(
+            inbox.put, player.snapshot.settings, performance.chart, self._sources, last_song=self._last_song
+        )
         api = ControlApi(
             inbox.put,
             inbox.now,
@@ -326,7 +345,7 @@ class Service:
             self._sound,
             lambda: self._inbox.overload,
             self._port_changed,
-            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
             self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
@@ -363,8 +382,23 @@ class Service:
             if wanted.id == change.port and change.is_open:
                 # The synth at the other end may have missed a note-off, and a sequencer where the music is.
                 self._inbox.put(SendSetup(wanted.id, wanted.carries_clock, was_lost=not change.listener))
-                if not change.listener:
-                    self._mark_playing(output)
+                for channel in [] if change.listener else self._mark_playing(output):
+                    release = ReleaseChannel(channel, wanted.id)
+                    self._inbox.put(release)
+                    again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
+                    again.daemon = True
+                    again.start()
+
+
+def _release(left_over: Sequence[tuple[OutputPort, Sequence[int]]]) -> float | None:
+    """Release what a killed daemon has left on these channels of the ports; returns when, or None for nothing.
+
+    Before there is a player, so that it comes before the first note, however slow the start is.
+    """
+    messages = [(port, event) for port, channels in left_over for each in channels for event in release_channel(each)]
+    for port, event in messages:
+        port.send(encode(event))
+    return time.monotonic() if messages else None
 
 
 def prepare_interpreter() -> None:

@@ -22,7 +22,8 @@ from msgspec import Struct
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, MidiEvent, encode
-from sideman.core.settings.schema import MidiSettings, PlaySettings
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.voices import voice_sounds
 from sideman.midi.ports import MidiPorts
 from sideman.sound.fluidsynth import EXECUTABLE as FLUIDSYNTH

@@ -55,8 +55,10 @@ def encode_report(report: RecordedReport) -> bytes:
                 line = _InputLine(second, beat, _ChangeSettingsLine(values))
             else:
                 line = _InputLine(second, beat, item)
-        case BarStarted(beat, meter, changes):
-            line = _BarStartedLine(beat, str(meter), tuple((at, chord.text) for at, chord in changes))
+        case BarStarted(beat, meter, changes, key):
+            chords = tuple((at, chord.text) for at, chord in changes)
+            in_key = None if key is None else _BarInKeyLine(beat, str(meter), chords, key)
+            line = in_key or _BarStartedLine(beat, str(meter), chords)
         case BarPlayed(number, chords, choices):
             lines = tuple(
                 _ChoiceLine(each.tick, each.length, each.index, each.value.text, each.pitch, each.velocity, each.motif)
@@ -86,13 +88,13 @@ def encode_line(content: object) -> bytes:
 def decode_report(line: bytes) -> RecordedReport:
     """The report of a line. Raises ValueError."""
     try:
-        read: RecordedReport | _InputLine | _BarStartedLine | _BarPlayedLine = _DECODER.decode(line)
+        read: RecordedReport | _InputLine | _BarInKeyLine | _BarPlayedLine = _DECODER.decode(line)
         match read:
             case _InputLine(second, beat, item):
                 return InputReceived(second, beat, _read_item(item))
-            case _BarStartedLine(beat, meter, changes):
+            case _BarInKeyLine(beat, meter, changes, key):
                 chords = tuple((at, parse_chord(text)) for at, text in changes)
-                return BarStarted(beat, parse_meter(meter), chords)
+                return BarStarted(beat, parse_meter(meter), chords, key)
             case _BarPlayedLine(number, texts, lines):
                 choices = tuple(
                     events.Choice(
@@ -166,6 +168,12 @@ class _BarStartedLine(events.Message, frozen=True, tag="BarBegun"):
     changes: tuple[tuple[events.Beat, str], ...]
 
 
+class _BarInKeyLine(_BarStartedLine, frozen=True, tag="BarBegun"):
+    """The line of a bar in another key than the bar before; also what reads both."""
+
+    key: str | None = None
+
+
 class _SetChartLine(events.Message, frozen=True, tag="SetChart"):
     chart: WrittenChart
 
@@ -192,5 +200,5 @@ class _InputLine(events.Message, frozen=True, tag="Arrived"):
 _ENCODER = msgspec.json.Encoder(enc_hook=float)
 """The hook is for numbers of NumPy's types."""
 _DECODER = msgspec.json.Decoder(
-    EventSent | NoteHeard | Advanced | PlayerEnded | PortChanged | _InputLine | _BarStartedLine | _BarPlayedLine
+    EventSent | NoteHeard | Advanced | PlayerEnded | PortChanged | _InputLine | _BarInKeyLine | _BarPlayedLine
 )

@@ -19,12 +19,13 @@ from sideman.core.ledger import is_release
 from sideman.core.settings.voices import voice_of_channel
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import settings_to_json
-from sideman.takes.tempo_map import ExactTempo, FittedTempo, TempoMap, microseconds
+from sideman.takes.tempo_map import take_tempo
 from sideman_models.music.harmony import Chord
 from sideman_models.text import printable
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _LYRIC, _MARKER, _END, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51, 0x58, 0x59
+_KEY_START = bytes((0xFF, _KEY))
 _PLAYED = (events.NoteOn, events.NoteOff, ControlChange, ProgramChange, PitchBend)
 
 
@@ -94,13 +95,11 @@ class TakeMidiFile:
         self._chord = ""
         self._pending: deque[tuple[int, bytes]] = deque()  # of the conductor; a tempo may still come before them
         self._lyrics: deque[tuple[int, bytes]] = deque()  # of begun bars; notes may still come before them
-        self._key = self._next_key = header.chart.info
+        self._key = self._next_key = header.chart.info.key
+        self._key_change: tuple[int, bytes] | None = None  # the last one, with its tick
         self._end_tick = 0
         self._last_beat = header.first_beat
-        beat_us = microseconds(60 / header.settings.tempo.bpm)
-        self._tempo: TempoMap = FittedTempo(beat_us, self._start)
-        if header.settings.tempo.source == "internal":
-            self._tempo = ExactTempo(beat_us, self._start, header.second if header.whole else None)
+        self._tempo = take_tempo(header)
         self._tempo_places: list[int] = []  # where the tempos after the first end in the conductor track
         for report in reports:
             self.add_report(report)
@@ -112,8 +111,9 @@ class TakeMidiFile:
     def add_report(self, report: events.Report) -> None:
         """Add what a report says, if it belongs in the file."""
         match report:
-            case events.BarStarted(beat, meter, changes):
-                self._start_bar(beat, meter, changes)
+            case events.BarStarted(beat, meter, changes, key):
+                self._tempo.start_bar(beat)
+                self._start_bar(beat, meter, changes, key)
             case events.EventSent(_, beat, event) if isinstance(event, _PLAYED):
                 self._add_lyrics(self._tick(beat))
                 wire = encode(event)
@@ -124,12 +124,12 @@ class TakeMidiFile:
                 self._advance(second, beat, by_command=True)
                 if isinstance(item, events.ChangeSettings):
                     self._has_drums |= "drums" in dict(item.values).get("play.comp", ())  # type: ignore[operator]
-                if isinstance(item, events.SetChart):
-                    self._next_key = item.chart.info
+                if isinstance(item, events.SetChart):  # in takes of earlier versions a bar does not say its key
+                    self._next_key = item.chart.info.key
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
-                self._advance(second, beat, by_command=False)
+                self._advance(second, beat, by_command=isinstance(report, events.PlayerEnded))  # which comes after one
             case events.PortChanged(key, _, text):
                 track = self._heard_track if key in ("midi.input", "tempo.port") else self._played_track
                 track.add(self._tick(self._last_beat), _information(text))
@@ -162,25 +162,33 @@ class TakeMidiFile:
             return self._played_track
         if is_release(wire) and voice not in self._band_tracks:
             return self._played_track
-        return self._band_tracks.setdefault(voice, TrackWriter())
+        if voice not in self._band_tracks:
+            self._band_tracks[voice] = TrackWriter()
+            if self._key_change is not None:
+                self._band_tracks[voice].add(*self._key_change)
+        return self._band_tracks[voice]
 
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))
 
-    def _start_bar(self, beat: float, meter: Meter, changes: Iterable[tuple[float, Chord]]) -> None:
+    def _start_bar(self, beat: float, meter: Meter, changes: Iterable[tuple[float, Chord]], key: str | None) -> None:
         """Write the meter and the key of a bar if they are new, and its chords: as markers and as lyrics."""
         tick = self._tick(beat)
         for waiting in self._pending, self._lyrics:
             while waiting and waiting[-1][0] >= tick:  # of a bar that was not played after all
-                waiting.pop()
+                if waiting.pop()[1][:2] == _KEY_START:
+                    self._key = ""  # it is written again
                 self._chord = ""
         self._add_meter(tick, meter)
-        if self._next_key.key != self._key.key:
+        self._next_key = self._next_key if key is None else key
+        if self._next_key != self._key:
             self._key = self._next_key
-            if key := _key_event(self._key):
-                self._pending.append((tick, key))
-                self._lyrics.append((tick, key))
-                self._heard_track.add(tick, key)
+            event = _key_event(ChartInfo(key=self._key)) or _meta_event(_KEY, bytes(2))
+            self._key_change = tick, event
+            self._pending.append(self._key_change)
+            self._lyrics.append(self._key_change)
+            for track in self._heard_track, *self._band_tracks.values():
+                track.add(tick, event)
         self._end_tick = max(self._end_tick, tick)
         for at, chord in changes:
             if chord.text != self._chord:

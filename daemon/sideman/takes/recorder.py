@@ -25,7 +25,8 @@ from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import Advanced, BarStarted, InputReceived, PlayerEnded, Report
-from sideman.core.settings.schema import TakesSettings, with_values
+from sideman.core.settings.groups.takes import TakesSettings
+from sideman.core.settings.schema import with_values
 from sideman.files import explain_write_errors
 from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import TakeHeader, TakeTotals

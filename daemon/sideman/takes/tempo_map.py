@@ -17,11 +17,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from sideman.takes.journal import TakeHeader
+
 MIN_BEAT_S, MAX_BEAT_S = 0.06, 6.0
 """The length of a beat at 1000 and at 10 bpm; anything else is a jump and no tempo."""
 _SHORTEST_BEAT_S = 0.12  # music that is faster than 500 bpm has jumped; no clock or setting is as fast
 _JUMP_BEATS = 0.1  # beats that pass in no time, which is more than the corrections of a clock
-_TOLERANCE_S = 0.0005  # with our own clock, a new tempo is written if the old one would be wrong by more than this
+_TOLERANCE_US = 5.0  # with our own clock, a beat of another tempo is longer or shorter by more than this
+_SHORTEST_BEATS = 0.001  # what is shorter is too short to measure a tempo in it
 _BINS_PER_BEAT = 4  # the points of a quarter of a beat are averaged
 _WINDOW_BEATS = 32  # a change that is older than this is not looked for
 _UNSETTLED_BEATS = 2.0  # at first a clock's line is still being found
@@ -52,6 +55,9 @@ class TempoMap(Protocol):
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """The music was at `beat` at `second`; with `by_command` the tempo may change there."""
 
+    def start_bar(self, beat: float) -> None:
+        """A bar begins on `beat`: practice and the songs of a set change the tempo there, without a command."""
+
 
 class _Music:
     """Seconds without the time while the music stands or jumps."""
@@ -78,12 +84,19 @@ class ExactTempo:
         self.marks = [TempoMark(beat, beat_us)]
         self.settled = beat
         self._settled_s = 0.0
+        self._beat_s = beat_us / 1e6  # as measured last; a mark is rounded
         self._music: _Music | None = None
         if second is not None:
             self._begin(second)
 
     def _begin(self, second: float) -> None:
         self._settled_s, self._music = second, _Music(second, self.settled)
+
+    def start_bar(self, beat: float) -> None:
+        """See `TempoMap`. Up to there the tempo is the last one, so the next one is measured from there."""
+        if self._music is not None and beat > self.settled:
+            self._settled_s += (beat - self.settled) * self._beat_s
+            self.settled = beat
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:
         """See `TempoMap`. The tempo is measured after each beat, or at once where a command may change it."""
@@ -97,16 +110,15 @@ class ExactTempo:
             self.settled, self._settled_s = beat, second
             return
         beats, seconds = beat - self.settled, second - self._settled_s
-        if beats < (1e-6 if by_command else 1.0):
+        if beats < (_SHORTEST_BEATS if by_command else 1.0):
             return
-        self._settled_s += beats * beat_us / 1e6
-        if abs(second - self._settled_s) > _TOLERANCE_S:
-            if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:
+        if MIN_BEAT_S <= seconds / beats <= MAX_BEAT_S:  # anything else is a jump
+            self._beat_s = seconds / beats
+            if abs(1e6 * self._beat_s - beat_us) > _TOLERANCE_US:
                 if self.settled == self.marks[0].beat:
                     self.marks.clear()
-                self.marks.append(TempoMark(self.settled, round(seconds * 1e6 / beats)))
-            self._settled_s = second  # anything else is a jump
-        self.settled = beat
+                self.marks.append(TempoMark(self.settled, microseconds(self._beat_s)))
+        self.settled, self._settled_s = beat, second
 
 
 class _Line(NamedTuple):
@@ -186,6 +198,9 @@ class FittedTempo:
         if self._old.number or self._pin is not None:
             return self._window[0][0] if self._window else self.marks[-1].beat
         return self._run_beat
+
+    def start_bar(self, beat: float) -> None:
+        """See `TempoMap`. A clock takes no notice of bar lines."""
 
     def add(self, second: float, beat: float, *, by_command: bool) -> None:  # noqa: ARG002 - a clock may change at any time
         """See `TempoMap`."""
@@ -323,3 +338,11 @@ def _meeting(first: _Line, second: _Line, near: float) -> float:
 def microseconds(beat_s: float) -> int:
     """The length of a beat as a MIDI file has it, within the limits of a tempo."""
     return round(min(max(beat_s, MIN_BEAT_S), MAX_BEAT_S) * 1e6)
+
+
+def take_tempo(header: TakeHeader) -> TempoMap:
+    """The tempo map of a take that begins with this header."""
+    beat_us, settings = microseconds(60 / header.settings.tempo.bpm), header.settings
+    if settings.tempo.source == "internal":
+        return ExactTempo(beat_us, header.first_beat, header.second if header.whole else None)
+    return FittedTempo(beat_us, header.first_beat)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import io
 import json
 import math
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from sideman_models.digest import sha256_hex
 from sideman_models.errors import ArchiveError, BundleError
 from sideman_models.files import ZipReader, read_plain_file
 from sideman_models.limits import CARD, DESCRIPTION, WEIGHTS
@@ -125,7 +125,7 @@ class ModelFormat(Struct, frozen=True):
                 # `ZipInfo` has a date of its own, so the same numbers give the same bytes.
                 archive.writestr(zipfile.ZipInfo(f"{array_name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
         weights = archive_bytes.getvalue()
-        sha256 = hashlib.sha256(weights).hexdigest()
+        sha256 = sha256_hex(weights)
         version = self.version if set(self.optional) & set(arrays) else 1
         stated = {"format": f"sideman {self.kind}", "version": version, "weights_sha256": sha256}
         text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
@@ -170,7 +170,7 @@ def _read_arrays(path: Path, sha256: object, names: Sequence[str], optional: Seq
     perhaps `optional`, another number type or a pickle.
     """
     raw = read_bytes(path, WEIGHTS.bytes)
-    if hashlib.sha256(raw).hexdigest() != sha256:
+    if sha256_hex(raw) != sha256:
         raise BundleError(f"{path}: its contents do not match weights_sha256")
 
     def check_names(found: set[str]) -> None:

@@ -69,6 +69,10 @@ def test_chords_with_a_comma_share_a_bar(groups: list[list[str]]) -> None:
         ("C6\n| F7 G7 |", ["0:C6", "0:F7 2:G7"]),
         ("| 1 C6 | 2 F7 |\n3. G7 |", ["0:C6", "0:F7", "0:G7"]),
         ("| C7(b9,b13) | Dm7, G7 |", ["0:C7(b9,b13)", "0:Dm7 2:G7"]),
+        ("| Dm7,G7 C6 | C6 Dm7,G7 |", ["0:Dm7 1:G7 2:C6", "0:C6 2:Dm7 3:G7"]),
+        ("| Dm7,G7 C6,F7 | Dm7,G7,C6 |", ["0:Dm7 1:G7 2:C6 3:F7", "0:Dm7 2:G7 3:C6"]),
+        ("| CJ | BbH7/Ab |", ["0:Cmaj7", "0:Bbm7b5/Ab"]),
+        ("| CD | F#S | ^Am7... |", ["0:Cdim", "0:F#sus", "0:Am7"]),
     ],
 )
 def test_lines_with_signs_and_numbers(text: str, expected: list[str]) -> None:

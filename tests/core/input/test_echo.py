@@ -26,7 +26,7 @@ from sideman.core.events import (
     SongPosition,
 )
 from sideman.core.input.echo import EchoFilter
-from sideman.core.settings.schema import MidiSettings
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from support.fakes import performance

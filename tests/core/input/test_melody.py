@@ -26,8 +26,9 @@ from sideman.core.events import (
     Report,
 )
 from sideman.core.input.melody import MelodyTracker
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import MidiSettings, Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.timing.tempo import Tempo
 from sideman_models.music.context import EvenBars
 from sideman_models.music.line import LineNote, LineValue

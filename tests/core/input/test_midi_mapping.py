@@ -35,7 +35,8 @@ from sideman.core.input.midi_mapping import (
     value_at_position,
 )
 from sideman.core.settings.bindings import controller_range_of
-from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
+from sideman.core.settings.groups.midi import NO_BINDINGS
+from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
 from sideman.core.settings.types import NumberRange
 from sideman.core.targets import ActionTarget, SettingTarget, Target
 from sideman.core.timing.clock_source import ClockConfig

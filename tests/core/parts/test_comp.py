@@ -33,7 +33,7 @@ from sideman.core.events import (
     SongPosition,
 )
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompStyle, beat_ticks, shell_tones
-from sideman.core.parts.improviser import RandomSource
+from sideman.core.parts.random_source import RandomSource
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT

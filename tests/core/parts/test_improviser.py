@@ -15,7 +15,7 @@ from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import Choice
 from sideman.core.parts.improviser import Improviser, RandomSource
 from sideman.core.parts.masks import MASK_SETTINGS, ValueMasks, smoothing_rules
-from sideman.core.settings.schema import PlaySettings
+from sideman.core.settings.groups.play import PlaySettings
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value
 from sideman_models.network.bundle import Bundle

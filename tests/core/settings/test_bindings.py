@@ -11,8 +11,9 @@ from sideman.config.yaml import parse_yaml
 from sideman.core.actions import ACTIONS, action_list
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.resolve import resolve_settings
-from sideman.core.settings.schema import KEYS, MidiSettings, write_value
+from sideman.core.settings.schema import KEYS, write_value
 from sideman.core.settings.types import plain_text
 from sideman.core.targets import ActionTarget, Bindings, SettingTarget
 from sideman.core.turns import MODE_NAMES

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.events import ControlChange, ProgramChange, Voice
-from sideman.core.settings.schema import KEYS, MidiSettings, PlaySettings
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.groups.play import PlaySettings
+from sideman.core.settings.schema import KEYS
 from sideman.core.settings.voices import VOICES, track_of, voice_channels, voice_of_channel, voice_sounds
 
 

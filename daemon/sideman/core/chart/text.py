@@ -3,7 +3,7 @@
 
 - **Bars.** `|`, `||` or the end of a line ends a bar; spaces or commas separate the chords of a bar. `N.C.` is no
   chord. On a line without any bar line each word is a bar, and chords with a comma and no space (`Dm7,G7`) share one;
-  with `/` in it, each word is a beat.
+  with `/` in it, each word is a beat. `| Dm7,G7 C |` has two halves, the first of which two chords share.
 - **Several chords** share their bar equally. If it does not divide, the first ones get a beat more: three chords in 4/4
   last 2, 1 and 1 beats. More chords than beats share the half-beats in the same way.
 - **`/` or `.`** keeps the chord before it for one more share: `| Dm7 / / G7 |` changes on the fourth beat.
@@ -19,7 +19,8 @@
 - **Headers.** Lines before the first bar: `title: Blue Monk's Coat`, `composer:`, `key:`, `tempo:`, `meter:`, `style:`,
   several on a line if commas part them, also as `Key=F`. A first line that is nothing else is the title.
 - **Left out, with a warning:** alternatives in parentheses (`Dm7 (Ab7)`) unless they are alone in their bar, headers
-  that say something else, and what Band-in-a-Box writes around a chord (`^C`, `C...`). A bar may begin with its number.
+  that say something else, and what Band-in-a-Box writes around a chord (`^C`, `C...`). Its short chords (`CJ`, `CH`,
+  `CD`, `CS`) are read. A bar may begin with its number.
 - **Comments.** `#` at the start of a line or after a space begins a comment to the end of the line (so F#7 is safe).
 
 A text with mistakes is refused, with all of them.
@@ -58,6 +59,11 @@ _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _GROUP = re.compile(r"(?:^|(?<=[\s|:]))\(([^()|\n]{1,200})\)(?=[\s|:]|$)")
 _CHORD_LIKE = re.compile(r"[A-G][b#]?(?:\d|m\d|-|\+|maj|min|dim|sus|aug|/).*|N\.?C\.?|[%/.]|%%")
 _DECORATED = re.compile(r"(\^{0,2})(.*?)(\.{0,3})")
+_SHORTCUT = re.compile(r"([A-G][b#]?)([JHDS]7?)(/.*)?")
+_SHORTCUTS = {
+    "J": "maj7", "J7": "maj7", "H": "m7b5", "H7": "m7b5", "D": "dim", "D7": "dim7", "S": "sus", "S7": "7sus"
+}  # fmt: skip
+"""The letters that Band-in-a-Box takes for a chord."""
 _COMMA = re.compile(r",(?![^()]*\))")
 _ENDING = re.compile(r"\s*[0-9]{1,3}\.?(\s*[,-]\s*[0-9]{1,3}\.?)*\s*")
 _METER = re.compile(r"\d+/\d+")
@@ -342,7 +348,7 @@ class _ChartReader:
         elif self._signs_after_chords:
             raise self._error(f"{self._signs_after_chords[0]!r} must stand after the last chord of its bar")
         else:
-            self._words += [part for part in _COMMA.split(word) if part] or [word]
+            self._words.append(word)
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         bar = bar or len(self._form) + 1
@@ -391,7 +397,10 @@ class _ChartReader:
     def _make_bars(self, words: list[str]) -> list[Bar]:
         """Return the bar that `words` mean; for `%%` two bars."""
         if words not in (["%"], ["%%"]):
-            return [self._make_bar(words)]
+            cells = [[part for part in _COMMA.split(word) if part] or [word] for word in words]
+            if sorted(map(len, cells)) == [1, 2]:  # Band-in-a-Box: half a bar each
+                cells = [cell if len(cell) > 1 else [*cell, "/"] for cell in cells]
+            return [self._make_bar([word for cell in cells for word in cell])]
         count = len(words[0])
         bars = self._form.last_bars(count)
         if any(bar.meter != self._meter for bar in bars):
@@ -428,6 +437,10 @@ class _ChartReader:
     def _chord(self, word: str) -> Chord:
         push, plain, hold = _DECORATED.fullmatch(word).groups()  # type: ignore[union-attr]
         if (push or hold) and plain and not plain.endswith("alt") and plain not in ("N.C", "N.C.", "n.c"):
+            self._warnings.add(f"{word!r} is read as {plain!r}", len(self._form) + 1)
+            word = plain
+        if (short := _SHORTCUT.fullmatch(word)) is not None:
+            plain = short[1] + _SHORTCUTS[short[2]] + (short[3] or "")
             self._warnings.add(f"{word!r} is read as {plain!r}", len(self._form) + 1)
             word = plain
         try:

@@ -269,6 +269,10 @@ class ChartTimeline:
         span = self._span_at_tick(tick)
         return span.bar_at(tick) % len(span.chart.bars) == 0
 
+    def key_at(self, tick: float) -> str:
+        """Return the key of the chart that is played at `tick`; empty if it names none."""
+        return self._span_at_tick(tick).chart.info.key
+
     def style_at(self, tick: float) -> Style:
         """Return the style of the chart at `tick`; where it names none, a waltz in three, else swing."""
         chart = self._span_at_tick(tick).chart

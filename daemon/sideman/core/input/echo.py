@@ -31,7 +31,7 @@ from sideman.core.events import (
     SongPosition,
 )
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
-from sideman.core.settings.schema import MidiSettings
+from sideman.core.settings.groups.midi import MidiSettings
 
 TICK_TOLERANCE_S = 0.003
 """How much earlier or later than the way back takes a tick of our clock may come back."""

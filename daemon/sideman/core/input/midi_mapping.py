@@ -58,7 +58,8 @@ from sideman.core.input.controllers import (
 from sideman.core.input.learning import ControllerLearner, Learned
 from sideman.core.ledger import SUSTAIN
 from sideman.core.settings.bindings import FIRST_FINE_CONTROLLER, controller_range_of
-from sideman.core.settings.schema import MidiSettings, Settings, value_of
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.schema import Settings, value_of
 from sideman.core.settings.types import ChoiceRange, ControllerRange, NumberRange
 from sideman.core.targets import ActionTarget, Bindings, ControllerForm, SettingTarget, Target
 from sideman.core.timing.clock_source import CLOCK_SOURCES

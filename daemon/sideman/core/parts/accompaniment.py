@@ -13,7 +13,7 @@ from sideman.core.parts.comp import GATES, Comp, CompMemory, CompStyle
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import tick_at
-from sideman.core.settings.schema import PlaySettings
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line
 

@@ -29,7 +29,9 @@ from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.voicing import play_shells
 from sideman.core.parts.walking import play_bass
 from sideman.core.positions import tick_at
-from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.groups.play import PlaySettings
+from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import VOICES, bass_voice
 from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line

@@ -20,10 +20,11 @@ from msgspec.structs import replace
 
 from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks, smoothing_rules
+from sideman.core.parts.random_source import RandomSource
 from sideman.core.parts.reweight import Logits, Reweighter
 from sideman.core.parts.touch import Touch, Touched, TouchMemory
+from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
 from sideman_models.music.harmony import CHORD_TONE
@@ -49,24 +50,6 @@ DUET_REST_BIAS = 1.5
 _MIN_TEMPERATURE = 1e-6  # below it the likeliest value is chosen
 _MIN_DENSITY = 1e-9  # in place of 0, for its logarithm: only rests are left
 _VALUE_DRAW, _PITCH_DRAW, _VELOCITY_DRAW = range(3)
-
-
-class RandomSource:
-    """Random numbers that depend only on seed, tick and purpose; so a choice that is taken back changes no other."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        # One generator whose counter is set before each draw; making a new generator takes seven times as long.
-        self._bits = np.random.Philox(key=seed)
-        self._generator = np.random.Generator(self._bits)
-        self._state: Any = self._bits.state
-        self._counter = self._state["state"]["counter"]
-
-    def draw(self, tick: int, purpose: int) -> float:
-        """Return a number from 0 up to, but not including, 1."""
-        self._counter[:2] = tick & 0xFFFFFFFF, purpose
-        self._bits.state = self._state
-        return self._generator.random()
 
 
 class ChoiceConstraints(Struct, frozen=True):

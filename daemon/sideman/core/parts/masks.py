@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from sideman.core.settings.schema import PlaySettings
+from sideman.core.settings.groups.play import PlaySettings
 from sideman_models.music.context import Place
 from sideman_models.music.harmony import Chord
 from sideman_models.music.smoothing import (

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sideman.core.settings.schema import PlaySettings
+from sideman.core.settings.groups.play import PlaySettings
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import BundleInfo
 from sideman_models.network.lstm import Floats

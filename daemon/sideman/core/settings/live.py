@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings, with_values
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.groups.play import PlaySettings
+from sideman.core.settings.schema import Settings, with_values
 
 
 class LiveSettings:

@@ -39,6 +39,11 @@ class SetSong(Struct, frozen=True):
         parts += [f"{self.choruses} chorus{'' if self.choruses == 1 else 'es'}" if self.choruses else ""]
         return ", ".join(filter(None, [self.chart, *parts]))
 
+    @property
+    def name(self) -> str:
+        """What it is called: its title after `#`, or the name of its file."""
+        return self.chart.rpartition("#")[2].rpartition("/")[2].partition(".")[0] or self.chart
+
     def in_key(self, chart: Chart) -> Chart:
         """Return the chart in the key of the song, the shorter way up or down; with a warning if that is not sure."""
         if self.key is None:
@@ -71,15 +76,20 @@ def parse_set_song(text: str) -> SetSong:
     return SetSong(rest, **given)  # type: ignore[arg-type]
 
 
-def find_song(songs: Sequence[SetSong], wanted: str) -> int | None:
-    """Return the number, from 1, of the song that is `wanted`: by number, by chart, or by its title after `#`."""
+def find_song(songs: Sequence[SetSong], wanted: str, *, by_part: bool = False) -> int | None:
+    """Return the number, from 1, of the song that is `wanted`: by number, by chart, or by its title after `#`.
+
+    With `by_part` a part of its name is enough, if no other song has it.
+    """
     if wanted.strip().isdecimal() and len(wanted) < 6:
         return int(wanted) if 1 <= int(wanted) <= len(songs) else None
     names = [song.chart.casefold() for song in songs]
     for spellings in (names, [name.rpartition("#")[2] for name in names]):
         if wanted.strip().casefold() in spellings:
             return spellings.index(wanted.strip().casefold()) + 1
-    return None
+    part = wanted.strip().casefold()
+    found = [number for number, song in enumerate(songs, 1) if part and part in song.name.casefold()]
+    return found[0] if by_part and len(found) == 1 else None
 
 
 def _choruses(text: str) -> int:

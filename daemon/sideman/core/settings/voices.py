@@ -18,7 +18,8 @@ from typing import Any
 from msgspec import Struct
 
 from sideman.core.events import ControlChange, MidiEvent, ProgramChange, Voice
-from sideman.core.settings.schema import MidiSettings, PlaySettings
+from sideman.core.settings.groups.midi import MidiSettings
+from sideman.core.settings.groups.play import PlaySettings
 
 BASS_CHANNEL = 3
 """The channel of a bass beside shells, if none is set."""

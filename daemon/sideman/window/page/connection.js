@@ -3,7 +3,7 @@
 
 const CLOSED_FOR_GOOD = [4003, 4004]; // the wrong token, another user: see bridge.py
 const RETRY_MS = 1000;
-const CLOCK_MS = 2000; // the first answers, while the page is loading, are slow
+const CLOCK_MS = 1000;
 const CLOCK_TRIES = 5;
 
 export function connect(store) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes elements. Text is always set as text, never as HTML.
 
+export const SPOKEN = ["off", "turns", "chords"]; // to a screen reader, from nothing to the most
+export const KEPT_SPOKEN = "sideman.spoken";
+
 /** An element with properties, attributes (names with a hyphen, and `role`), and children: elements or texts. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -50,7 +53,15 @@ export function say(element, text) {
   element.hidden = text === "";
 }
 
-/** Tell a screen reader, politely. */
-export function speak(text) {
-  if (localStorage.getItem("sideman.spoken") !== "off") document.getElementById("spoken").textContent = text;
+/** Say it to a screen reader, politely, if so much is to be spoken: `least` is of SPOKEN. Returns whether it was said. */
+export function speak(text, least = "turns") {
+  const wanted = SPOKEN.indexOf(spoken()) >= SPOKEN.indexOf(least);
+  if (wanted) document.getElementById("spoken").textContent = text;
+  return wanted;
+}
+
+/** How much is spoken. */
+export function spoken() {
+  const kept = localStorage.getItem(KEPT_SPOKEN);
+  return SPOKEN.includes(kept) ? kept : "turns";
 }

@@ -5,6 +5,7 @@
 import { createClock } from "./clock.js";
 
 const PAST_BEATS = 64; // notes that ended longer ago are forgotten
+const NOTES = 2000; // of each player at most: beats may stand still, or more may come than anybody can see
 const LOG_LINES = 200;
 const LATE_NOTES = 500; // from which the histogram is made
 
@@ -55,15 +56,15 @@ export function createStore() {
       return Promise.reject(new Error("not connected"));
     },
 
-    /** The connection has opened or closed. Without one nothing sounds and nothing is planned. */
+    /** The connection has opened or closed, or could not be opened again. When one ends, all falls silent: `ended`. */
     setConnection(connection) {
+      const ended = store.state.connection.open && !connection.open;
       store.state.connection = connection;
-      if (!connection.open) {
-        const notes = [...store.state.notes.keys()];
+      if (ended) {
         store.state.notes.clear();
         store.state.heard = [];
         store.state.choices = null;
-        store.emit("taken_back", { notes, second: clock.now() });
+        store.emit("ended");
       }
       store.emit("connection", connection);
     },
@@ -78,6 +79,12 @@ export async function readChoices(store, key) {
 }
 
 // -- how each event changes the state
+
+/** Put a note of the band's; the oldest goes if there are too many. */
+function put(notes, event, planned) {
+  notes.set(event.note, { ...event, planned });
+  if (notes.size > NOTES) notes.delete(notes.keys().next().value);
+}
 
 function forget(state, beat) {
   for (const [number, note] of state.notes) {
@@ -118,7 +125,7 @@ const REDUCERS = {
     if (state.status) Object.assign(state.status, { ...event, event: "status" });
   },
   coming(state, event) {
-    if (event.note !== undefined && event.note !== null) state.notes.set(event.note, { ...event, planned: true });
+    if (event.note !== undefined && event.note !== null) put(state.notes, event, true);
   },
   taken_back(state, event) {
     for (const number of event.notes) if (state.notes.get(number)?.planned) state.notes.delete(number);
@@ -126,7 +133,7 @@ const REDUCERS = {
   played(state, event, clock) {
     state.late.push((clock.now() - event.second) * 1000);
     if (state.late.length > LATE_NOTES) state.late.shift();
-    state.notes.set(event.note, { ...event, planned: false });
+    put(state.notes, event, false);
   },
   released(state, event, clock) {
     const note = state.notes.get(event.note);
@@ -135,6 +142,7 @@ const REDUCERS = {
   heard(state, event) {
     for (const note of state.heard) if (note.end === null && note.pitch === event.pitch) note.end = event.beat;
     if (event.on) state.heard.push({ ...event, end: null });
+    if (state.heard.length > NOTES) state.heard.shift();
   },
   choices(state, event) {
     state.choices = event;

@@ -20,7 +20,7 @@ export class Playing {
     this.answers = []; // milliseconds from the strike to the daemon's answer
     this.listeners = new Set();
     this.inputMs = readNumber(storage);
-    store.on("connection", ({ open }) => open || this.releaseAll());
+    store.on("ended", () => this.releaseAll());
   }
 
   /** Call `listener({pitch, on, velocity})` when a key goes down or up, to show it. */

@@ -18,7 +18,6 @@ export class Sampler {
     this.voices = new Set();
     this.parts = new Map();
     this.output = context.createGain();
-    this.#open();
   }
 
   /** The gain of a part, and its place from -1 (left) to 1. */
@@ -48,20 +47,7 @@ export class Sampler {
 
   /** All falls silent, what sounds and what is still to come. */
   silence() {
-    const now = this.context.currentTime;
-    for (const voice of this.voices) voice.source.stop(now + SILENCE_S);
-    this.bus.gain.setValueAtTime(1, now);
-    this.bus.gain.linearRampToValueAtTime(0, now + SILENCE_S);
-    const old = this.bus;
-    setTimeout(() => old.disconnect(), 1000);
-    this.voices.clear();
-    this.#open();
-  }
-
-  #open() {
-    this.bus = this.context.createGain();
-    this.bus.connect(this.output);
-    for (const part of this.parts.values()) part.last.connect(this.bus);
+    for (const voice of this.voices) voice.fade(this.context.currentTime, SILENCE_S);
   }
 
   #part(name) {
@@ -69,7 +55,7 @@ export class Sampler {
       const gain = this.context.createGain();
       const pan = this.context.createStereoPanner?.();
       const last = pan ? gain.connect(pan) : gain;
-      last.connect(this.bus);
+      last.connect(this.output);
       this.parts.set(name, { gain, pan, last });
     }
     return this.parts.get(name);

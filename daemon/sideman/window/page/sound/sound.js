@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sound of the page: the band or a take, the metronome, and what is played on the page itself.
 //
-// `createSound(store)` needs of the store: on(name, handler) for the daemon's events and for `connection`, and
+// `createSound(store)` needs of the store: on(name, handler) for the daemon's events and for `ended`, and
 // clock.toLocal(second) and clock.now(milliseconds), from the daemon's clock to performance.now() and back.
 
 import { Bank } from "./bank.js";
@@ -136,8 +136,7 @@ class Sound {
       released: whenOn((event) => this.schedule.released(event)),
       beat: (event) => this.clicks?.beat(event),
       tempo: (event) => this.#setTempo(event),
-      connection: ({ open }) => {
-        if (open) return;
+      ended: () => {
         this.#setTempo(null);
         this.panic();
       },

@@ -2,7 +2,7 @@
 // The chart: an HTML table, four bars a row. Each bar is a button that a screen reader reads as "bar 5, D minor 7".
 // Touch a bar to go there; drag over bars, or extend with Shift and the arrow keys, to repeat them.
 
-import { button, make, say } from "../dom.js";
+import { button, make, say, speak } from "../dom.js";
 import { chordIndex, loopedBars, placeAt, printedChord, spokenChord } from "../music.js";
 import { word } from "../words.js";
 
@@ -11,10 +11,11 @@ const BARS_A_ROW = 4;
 export function showChart(store) {
   const section = document.getElementById("chart");
   const trouble = document.getElementById("trouble");
-  const ask = async (fields) => {
+  const ask = async (fields, done = "") => {
     try {
       await store.request(fields);
       say(trouble, "");
+      if (done) speak(done);
     } catch (error) {
       if (store.state.connection.open) say(trouble, error.message);
     }
@@ -22,6 +23,7 @@ export function showChart(store) {
   const loopEnd = button(word("loop.end"), () => ask({ do: "loop", bars: "off" }));
   const practice = make("p", { className: "practice", hidden: true }, make("span"), loopEnd);
   let lit = null;
+  let spoken = ""; // the chords of a bar
   const draw = () => {
     section.replaceChildren(table(store.state.chart), practice);
     lit = null;
@@ -49,6 +51,8 @@ export function showChart(store) {
     for (const each of [cell, chord]) each?.classList.add("lit");
     cell.setAttribute("aria-current", "true");
     lit = chord;
+    const chords = spokenBar(chart.bars[place.bar]);
+    if (chords && chords !== spoken && speak(chords, "chords")) spoken = chords; // once a bar, and only what is new
     if (section.scrollHeight > section.clientHeight) {
       section.scrollTop = cell.offsetTop - section.clientHeight / 2 + cell.offsetHeight / 2;
     }
@@ -72,16 +76,19 @@ function table(chart) {
       row = make("tr", {}, make("th", { scope: "row", textContent: sections.get(bar) ?? "" }));
       rows.push(row);
     }
-    const spoken = chords.map(spokenChord).join(", ");
     const chosen = make(
       "button",
-      { type: "button", tabIndex: bar ? -1 : 0, "aria-label": word("spoken.bar", { number: bar + 1, chords: spoken }) },
+      { type: "button", tabIndex: bar ? -1 : 0, "aria-label": word("spoken.bar", { number: bar + 1, chords: spokenBar(chords) }) },
       ...chords.map((chord) => make("span", { textContent: printedChord(chord) })),
     );
     chosen.dataset.bar = bar;
     row.append(make("td", {}, chosen));
   });
   return make("table", { "aria-label": word("chart.of", { title: chart.title }) }, make("tbody", {}, ...rows));
+}
+
+function spokenBar(chords) {
+  return chords.map(spokenChord).join(", ");
 }
 
 /** Mark the bars from the first to the last of a pair with a class, and no others; without a pair none. */
@@ -126,7 +133,7 @@ function chooseBars(section, ask) {
     const bar = barOf(event.target);
     if (Number.isNaN(bar)) return;
     if (event.detail === 0 && first !== last && !Number.isNaN(first)) repeat(); // a key pressed it
-    else ask({ do: "jump", to: bar + 1 });
+    else ask({ do: "jump", to: bar + 1 }, section.querySelectorAll("[data-bar]")[bar].ariaLabel);
   });
   section.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -BARS_A_ROW, ArrowDown: BARS_A_ROW };

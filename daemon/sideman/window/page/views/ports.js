@@ -16,7 +16,7 @@ export function showPorts(store) {
       make("tr", {},
         make("th", { scope: "row", textContent: port.setting }),
         make("td", { textContent: port.name }),
-        make("td", { textContent: word(port.open ? "ports.open" : "ports.closed") }),
+        make("td", { textContent: port.open ? word("ports.open") : port.why || word("ports.closed") }),
         make("td", { textContent: port.listeners.join(", ") || word("ports.alone") })));
     const heads = ["ports.setting", "ports.name", "ports.state", "ports.listeners"];
     details.lastElementChild.replaceChildren(

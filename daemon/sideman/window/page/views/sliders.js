@@ -50,7 +50,7 @@ function pickerOf(store, key) {
 
 function sliderOf(store, { key, least, most, step }) {
   const name = word(`slider.${key}`);
-  const shown = make("output");
+  const shown = make("span", { className: "value", "aria-hidden": "true" }); // the slider says the same
   const report = make("p", { className: "report", role: "status" });
   const input = make("input", { type: "range", min: least, max: most, step, id: `slider-${key}`, disabled: true });
   const say = () => {
