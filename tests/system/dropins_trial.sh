@@ -49,7 +49,7 @@ with() { # FILE [MORE LINES]: the unit with this file alone, and patience for a 
   file=${1:-the unit}
   systemd-analyze security --no-pager --threshold=100 sideman.service | tail -n 1 | sed "s/^/     $file: /"
 }
-start() { systemctl reset-failed sideman 2>/dev/null; systemctl start sideman && soon logged 'bar 1 '; }
+start() { systemctl reset-failed sideman 2>/dev/null; systemctl start sideman && soon logged '^bar '; }
 stops() { systemctl stop sideman && is Result success && is ExecMainStatus 0; }
 notes() { # arrive from sideman's port of ALSA
   timeout "$LONG" stdbuf -oL aseqdump -p sideman:out >"$WORK/heard" 2>&1 &
