@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from sideman.charts.ireal import read_ireal
 from sideman.config.reading import (
     AnswerReader,
+    BindingJob,
     ChangesJob,
     ChartJob,
     FolderJob,
@@ -243,10 +246,17 @@ def test_the_process_answers(tmp_path: Path) -> None:
         "<harmony><root><root-step>C</root-step></root><kind>major</kind></harmony></measure></part></score-partwise>",
         "c.html": "irealbook://Blue=Her=Swing=C=n=[T44C |F Z",
         "d.chart": "| C | Hm |",
+        "e.abc": 'X:1\nT:Blue\nM:4/4\nL:1/4\nK:C\n"C"CCCC|"F"FFFF|\n',
     }
-    for name, text in texts.items():
+    contents = {name: text.encode() for name, text in texts.items()}
+    packed, container = io.BytesIO(), '<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></container>'
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("META-INF/container.xml", container)
+        archive.writestr("b.xml", texts["b.musicxml"])
+    contents["f.mxl"] = packed.getvalue()
+    for name, content in contents.items():
         file = tmp_path / name
-        file.write_text(text)
+        file.write_bytes(content)
         job = ChartJob({"chart.file": str(file)})
         process = subprocess.run(
             [sys.executable, "-c", "from sideman.config.reading import main; main()"],
@@ -261,3 +271,17 @@ def test_the_process_answers(tmp_path: Path) -> None:
             assert "bar 2: 'Hm' is not a chord" in str(answer)
         else:
             assert answer == job.perform()
+
+
+def test_a_configuration_that_was_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    """Guards against: what was just saved in an editor, lost because a knob was learned in that moment."""
+    file = tmp_path / "config.yaml"
+    job = BindingJob(str(file), "midi.cc.74", "play.gate")
+    new = job.perform()
+    file.write_text("tempo: {bpm: 90}\n")
+    changed = job.perform()
+    file.write_text("tempo: {bpm: 1000}\n")
+    for edited in (new, changed):
+        with pytest.raises(ConfigError, match="changed meanwhile"):
+            edited.write()
+    assert file.read_text() == "tempo: {bpm: 1000}\n"

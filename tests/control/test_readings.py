@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from sideman.config.reading import ChartJob, Job
+from sideman.config import sources
+from sideman.config.reading import BindingJob, ChartJob, Job
 from sideman.control import readings
 from sideman.control.readings import Pending, Readings, Steps
 from sideman.control.requests import PresetRequest, Request
 from sideman.core.chart.chart import Chart
-from sideman.core.errors import NoSuchInput, SidemanError
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
 from support.control import SocketClient, control_scene, served_socket
 
 
@@ -170,3 +171,26 @@ def test_a_flood_behind_a_request_that_waits_is_left_to_the_client(tmp_path: Pat
             server.serve(float(round_))
         (connection,) = server._clients
         assert len(connection._received) <= 1 << 17
+
+
+@pytest.mark.subprocess
+def test_what_is_learned_is_written_by_a_daemon_that_looks_into_no_file(
+    reader: Readings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: a huge or hostile configuration that delays a panic because a knob was learned."""
+    for name in ("parse_yaml", "edit_yaml", "read_file"):
+        monkeypatch.setattr(sources, name, None)
+    file, outcomes = tmp_path / "config.yaml", list[Any]()
+    aliases = "".join(f"a{number}: &a{number} [*a{number - 1}, *a{number - 1}]\n" for number in range(1, 60))
+    for content in (b"midi: [" * 30_000, b"&a0 x\n" + aliases.encode(), b"x" * (1 << 19), b"\xff"):
+        file.write_bytes(content)
+        reader.perform("learn", steps(BindingJob(str(file), "midi.cc.74", "play.gate"))).then(outcomes.append)
+        finish(reader, lambda: bool(outcomes))
+        assert isinstance(outcomes.pop(), ConfigError)
+        assert file.read_bytes() == content
+    remarks = "".join(f"# {'♭' * 60} {number}\n" for number in range(1000))
+    file.write_text(f"{remarks}midi:\n  cc: {{1: tap}}\n", "utf-8")
+    reader.perform("learn", steps(BindingJob(str(file), "midi.cc.74", "play.gate"))).then(outcomes.append)
+    finish(reader, lambda: bool(outcomes))
+    assert outcomes.pop().write() == file
+    assert file.read_text("utf-8") == f"{remarks}midi:\n  cc: {{74: play.gate, 1: tap}}\n"

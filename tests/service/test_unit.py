@@ -89,3 +89,10 @@ def test_a_file_changes_what_the_unit_says_and_is_explained(path: Path) -> None:
     known = {key for key, _ in directives(UNIT)} | {"User", "IPAddressAllow", "LimitRTPRIO", "LimitMEMLOCK"}
     assert {key for key, _ in directives(path)} <= known
     assert f"[{path.name}](../systemd/{path.name})" in PAGE
+
+
+@pytest.mark.parametrize("path", ALLOWING, ids=lambda path: path.name)
+def test_a_service_of_the_users_own_leaves_their_memory_alone(path: Path) -> None:
+    """Guards against: a JACK server, and all that plays over it, that falls silent when sideman is stopped."""
+    lines = dict(directives(path))
+    assert "User" not in lines or (lines["DynamicUser"], lines["RemoveIPC"]) == ("no", "no")

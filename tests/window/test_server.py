@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +172,61 @@ def test_another_user_of_the_machine_stays_outside(
     assert not is_other_user(4000, 8765)
     monkeypatch.setattr("sideman.window.server.is_other_user", lambda *_: True)
     assert closing_code(page[0]) == OTHER_USER
+
+
+def test_another_user_who_has_left_already_stays_outside() -> None:
+    """Guards against: another user's request that is done because its sender has hung up before it was looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        client.sendall(b"a request")
+        accepted, (_, peer_port) = server.accept()
+        with accepted:
+            own_port = server.getsockname()[1]
+            assert not is_other_user(peer_port, own_port)
+            client.close()
+            assert is_other_user(peer_port, own_port) is gate_module._TCP_TABLE.exists()
+            with contextlib.suppress(OSError):  # until the system forgets the connection
+                while True:
+                    accepted.sendall(b"an answer")
+            assert is_other_user(peer_port, own_port) is gate_module._TCP_TABLE.exists()
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET //[ HTTP/1.1", b"\x1b[31mforged", b"GET /\x1b[2J HTTP/1.1", b"GET /socket HTTP/9"]
+)
+def test_what_strangers_send_is_never_written_to_a_terminal(
+    page: tuple[str, ScriptedDaemon], line: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a terminal that obeys whoever reaches the page's port; a log that anybody can fill."""
+    netloc = urlsplit(page[0]).netloc
+    with socket.create_connection(("127.0.0.1", int(netloc.rpartition(":")[2])), TIMEOUT_S) as connection:
+        connection.sendall(line + f"\r\nHost: {netloc}\r\n\r\n".encode())
+        while connection.recv(1 << 16):
+            pass
+    assert get(page[0], "/")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_end_waits_for_no_page(tmp_path: Path) -> None:
+    """Guards against: `sideman run --window` that ends only when a phone, asleep in a pocket, has read everything."""
+    asked = threading.Event()
+
+    def card(_request: object) -> dict[str, str]:
+        asked.set()
+        return {"card": "x" * (1 << 24)}  # more than any buffer holds
+
+    with served_page(tmp_path) as (address, daemon):
+        daemon.answers["card"] = card
+        netloc = urlsplit(address).netloc
+        deaf = socket.create_connection(("127.0.0.1", int(netloc.rpartition(":")[2])))
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+        upgrade = f"Origin: http://{netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}"
+        deaf.sendall(f"GET /socket HTTP/1.1\r\nHost: {netloc}\r\n{upgrade}\r\n\r\n".encode())
+        deaf.sendall(b"\x81\x8d\0\0\0\0" + b'{"do":"card"}')
+        mute = socket.create_connection(("127.0.0.1", int(netloc.rpartition(":")[2])))  # sends no request at all
+        assert asked.wait(TIMEOUT_S)
+    deaf.close()
+    mute.close()
 
 
 def test_a_line_goes_through_as_it_is(page: tuple[str, ScriptedDaemon]) -> None:

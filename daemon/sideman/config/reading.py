@@ -31,7 +31,7 @@ from msgspec.structs import replace
 
 from sideman.config import resources
 from sideman.config.confinement import confine, end_with_the_daemon, limit, open_nothing_more
-from sideman.config.sources import SettingsSources, load_chart
+from sideman.config.sources import Edited, SettingsSources, load_chart, with_binding
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
 from sideman.core.chart.styles import Style
@@ -57,6 +57,7 @@ from sideman_models.limits import (
     READING_CPU_SECONDS,
     READING_MEMORY_BYTES,
     READING_SECONDS,
+    SETTINGS,
 )
 from sideman_models.music.harmony import Chord
 from sideman_models.music.qualities import QUALITIES, RARE_QUALITIES
@@ -67,12 +68,15 @@ PIECE_BYTES = 48 << 10
 """The largest piece of a file; in base64 it is a line of 64 KiB."""
 _MAX_NAMES = 1000
 _BARS_PER_LINE = 16
+_TEXT_LENGTH = 8 << 10
 _MAX_ERROR_LENGTH = 1 << 15
 _NEEDED_LATER = (
     "difflib", "sideman.charts.abc", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml",
     "sideman.config.yaml_events",
 )  # fmt: skip
-_ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
+_ENCODINGS = (
+    "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp437", "cp1252", "mac-roman",
+)  # fmt: skip
 _ERRORS: dict[str, type[SidemanError]] = {
     kind.__name__: kind
     for kind in (CannotCreate, ConfigError, DiskError, NoSuchInput, NotPermitted, Unavailable, UnreadableInput)
@@ -220,6 +224,18 @@ class PieceJob(_Job, frozen=True, tag="read"):
             return read_piece(file, self.offset)
 
 
+class BindingJob(_Job, frozen=True, tag="binding"):
+    """The configuration file that `named` leads to, with what a controller has learned: `binding` is `target`."""
+
+    named: str | None
+    binding: str
+    target: str
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Edited:
+        """Read the file, and edit what was read. Raises SidemanError."""
+        return with_binding(self.named, self.binding, self.target, before_parsing)
+
+
 class Exported(Struct, frozen=True, tag="exported"):
     """The file that was written, alone in a folder that is deleted with it."""
 
@@ -272,7 +288,7 @@ def read_piece(file: BinaryIO, offset: int) -> Piece:
     return Piece(os.fstat(file.fileno()).st_size, base64.b64encode(file.read(PIECE_BYTES)).decode())
 
 
-Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob | ExportJob
+Job = ChangesJob | ChartJob | NamesJob | FolderJob | PieceJob | ExportJob | BindingJob
 WholeAnswer = Changes | Listing | Piece | Exported
 """The answers that are one line."""
 
@@ -305,6 +321,10 @@ class _BarsLine(Struct, frozen=True, tag="bars"):
     bars: tuple[tuple[str, tuple[_WrittenChord, ...]], ...]
 
 
+class _TextLine(Struct, frozen=True, tag="text"):
+    text: str
+
+
 class _ErrorLine(Struct, frozen=True, tag="error"):
     kind: str
     text: str
@@ -314,14 +334,15 @@ class _EndLine(Struct, frozen=True, tag="end"):
     pass
 
 
-_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | Listing | Piece | Exported | _EndLine
+_Line = _ChartLine | _BarsLine | _TextLine | _ErrorLine | Changes | Edited | Listing | Piece | Exported | _EndLine
+Answer = WholeAnswer | Edited | Chart | SidemanError
 
 
 def _written_chord(at: float, chord: Chord) -> _WrittenChord:
     return at, chord.root, chord.quality.name, chord.bass, chord.text
 
 
-def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
+def answer_lines(answer: Answer) -> Iterator[bytes]:
     """Yield the lines of an answer."""
     match answer:
         case Chart(bars, info):
@@ -331,6 +352,10 @@ def answer_lines(answer: WholeAnswer | Chart | SidemanError) -> Iterator[bytes]:
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
         case Changes() | Listing() | Piece() | Exported():
             yield _line(answer)
+        case Edited(text=text):
+            yield _line(replace(answer, text=""))
+            for first in range(0, len(text), _TEXT_LENGTH):
+                yield _line(_TextLine(text[first : first + _TEXT_LENGTH]))
         case SidemanError():
             yield _line(_ErrorLine(type(answer).__name__, str(answer)[:_MAX_ERROR_LENGTH]))
     yield _line(_EndLine())
@@ -345,7 +370,8 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self.is_complete = False
-        self._whole: WholeAnswer | SidemanError | None = None
+        self._whole: WholeAnswer | Edited | SidemanError | None = None
+        self._text = ""
         self._info: ChartInfo | None = None
         self._bars: list[Bar] = []
         self._chords = 0
@@ -362,19 +388,21 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
-            case Listing(names) if len(names) > _MAX_NAMES or not all(name.isprintable() for name, *_ in names):
-                raise ValueError("names that cannot be shown")
-            case Piece(_, data) if len(data) > PIECE_BYTES * 4 // 3 or not data.isascii():
-                raise ValueError("more than a piece")
-            case Changes() | Listing() | Piece() | Exported() as whole:
-                self._whole = whole
+            case Changes() | Edited() | Listing() | Piece() | Exported() as whole:
+                self._whole = _checked(whole)
+            case _TextLine(text):
+                self._text += text
+                if len(self._text) > 2 * SETTINGS.bytes:
+                    raise ValueError("a text beyond its limits")
             case _ErrorLine(kind, text):
                 self._whole = _ERRORS.get(kind, UnreadableInput)(text)
             case _EndLine():
                 self.is_complete = True
 
-    def answer(self) -> WholeAnswer | Chart | SidemanError:
+    def answer(self) -> Answer:
         """Return the whole answer."""
+        if isinstance(self._whole, Edited):
+            return replace(self._whole, text=self._text)
         if self._whole is not None:
             return self._whole
         if self._info is None:
@@ -398,6 +426,15 @@ class AnswerReader:
         return Bar(tuple(chords), meter)
 
 
+def _checked(whole: WholeAnswer | Edited) -> WholeAnswer | Edited:
+    match whole:
+        case Listing(names) if len(names) > _MAX_NAMES or not all(name.isprintable() for name, *_ in names):
+            raise ValueError("names that cannot be shown")
+        case Piece(_, data) if len(data) > PIECE_BYTES * 4 // 3 or not data.isascii():
+            raise ValueError("more than a piece")
+    return whole
+
+
 # -- the process
 
 
@@ -407,7 +444,7 @@ def main() -> None:
     with contextlib.suppress(OSError):  # a service's system calls may be filtered
         os.nice(5)
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
-    answer: WholeAnswer | Chart | SidemanError
+    answer: Answer
     try:
         if not job.writes:
             limit_itself()

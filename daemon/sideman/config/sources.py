@@ -15,18 +15,18 @@ from sideman.charts.detect import IREAL_LINK, read_chart, split_song
 from sideman.charts.songs import pick_title
 from sideman.config import resources
 from sideman.config.resources import CHARTS, PRESETS
-from sideman.config.yaml import YamlContent, parse_yaml, read_yaml, set_keys
+from sideman.config.yaml import YamlContent, edit_yaml, parse_yaml, write_over
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput
-from sideman.core.settings.bindings import bindings_key_of, read_binding
+from sideman.core.settings.bindings import bindings_key_of, read_binding, read_learn_target
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings, song_of, tempo_of, with_values
 from sideman.core.settings.set_list import find_song, parse_set_song
-from sideman.core.targets import ActionTarget, Bindings, Target
+from sideman.core.targets import ActionTarget, Bindings
 from sideman.files import read_file
 from sideman_models.limits import SETTINGS
-from sideman_models.text import closest
+from sideman_models.text import closest, printable
 
 PATH_KEYS = ("chart.file", "model.bundle")
 """In a file, a relative path in these keys starts at the folder of that file.
@@ -143,19 +143,48 @@ def _song_from_folder(folder: Path, written: str) -> str:
     return written
 
 
-def write_binding(named: str | None, binding: str, target: Target) -> Path:
-    """Write `target` as the entry `binding`, such as midi.cc.20, into the configuration file, and return its path.
+class Edited(Struct, frozen=True, tag="edited"):
+    """The configuration file as it will be: its `text`. `stamp` is of the file that was read, None for a new one."""
 
-    Other entries for the same target are removed from the file, which is made if there is none. Raises ConfigError if
-    the file has mistakes or an unusual layout, Unavailable, NotPermitted, CannotCreate or DiskError if it cannot be
-    written.
+    path: str
+    text: str
+    stamp: tuple[int, int, int] | None
+
+    def write(self) -> Path:
+        """Write it, and return its path. Raises ConfigError if the file has changed, CannotCreate or DiskError."""
+        path = Path(self.path)
+        if _stamp(path) != self.stamp:
+            raise ConfigError(f"{printable(path)}: it was changed meanwhile; learn again")
+        write_over(path, self.text.encode())
+        return path
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def with_binding(
+    named: str | None, binding: str, target: str, before_parsing: Callable[[], None] = lambda: None
+) -> Edited:
+    """Return the configuration file with `target` as the entry `binding`, such as midi.cc.20.
+
+    Other entries for the same target are taken out; without a file it is a new one. `before_parsing` is called when the
+    file is read. Raises ConfigError if the file has mistakes or an unusual layout, Unavailable, NoSuchInput or
+    NotPermitted.
     """
     path = resources.writable_config_path(named)
     if path is None:
         raise Unavailable("this user has no home folder; start sideman with --config FILE")
+    stamp = _stamp(path)
+    file = _open(path) if stamp is not None else _File(path, b"")
+    before_parsing()
     changes: dict[str, str | None] = {}
-    spelling, entry = binding, read_binding(binding, target.text)
-    for name, given in read_yaml(path).values.items() if path.exists() else ():
+    wanted, spelling, entry = read_learn_target(target), binding, read_binding(binding, target)
+    for name, given in parse_yaml(file.data, str(path)).values.items():
         table = bindings_key_of(name)
         if table is None or table == "midi.programs":
             continue
@@ -165,10 +194,10 @@ def write_binding(named: str | None, binding: str, target: Target) -> Path:
             continue  # said at the start
         if (table, number) == (bindings_key_of(binding), entry[0]):
             spelling = name  # the same pitch or number, written in another way
-        elif bound is not None and not Bindings(((number, bound),)).without_target(target).entries:
+        elif bound is not None and not Bindings(((number, bound),)).without_target(wanted).entries:
             changes[name] = None
-    set_keys(path, {**changes, spelling: target.text})
-    return path
+    after = edit_yaml(file.data, {**changes, spelling: target}, str(path))
+    return Edited(str(path), after.decode(), stamp)
 
 
 def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: None) -> Chart:

@@ -110,7 +110,11 @@ def set_keys(path: Path, changes: Mapping[str, int | str | None]) -> None:
     NotPermitted, CannotCreate or DiskError if it cannot be read or written.
     """
     before = read_file(path, SETTINGS.bytes, ConfigError) if path.exists() else b""
-    after = edit_yaml(before, changes, str(path))
+    write_over(path, edit_yaml(before, changes, str(path)))
+
+
+def write_over(path: Path, after: bytes) -> None:
+    """Make `after` the content of a file that the user may link to. Raises NotPermitted, CannotCreate or DiskError."""
     with explain_write_errors(path):
         path = own_file(path)
         make_folder(path.parent)

@@ -17,9 +17,19 @@ from typing import Any, BinaryIO
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from sideman.config.reading import Exported, ExportJob, FolderJob, Listing, NamesJob, Piece, PieceJob, read_piece
+from sideman.config.reading import (
+    BindingJob,
+    Exported,
+    ExportJob,
+    FolderJob,
+    Listing,
+    NamesJob,
+    Piece,
+    PieceJob,
+    read_piece,
+)
 from sideman.config.resources import CHARTS, PRESETS
-from sideman.config.sources import read_preset, write_binding
+from sideman.config.sources import Edited, read_preset
 from sideman.control import protocol, requests
 from sideman.control.codec import make_request
 from sideman.control.events import BeatEvent, LearnedEvent
@@ -208,26 +218,35 @@ class ControlApi(Struct, dict=True):
         if isinstance(result, Pending):
             result.then(_log_refusal)
 
-    def _take_learned(self, argument: str) -> LearnedEvent:
+    def _take_learned(self, argument: str) -> None:
         """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""
         binding, _, target = argument.partition("=")
         if not self._writes_learned:
             _log.info("learned: %s; to keep it after a restart, write it into the configuration", argument)
-            return LearnedEvent(binding, target)
+            self.learned = LearnedEvent(binding, target)
+            return
         self._writes_learned = False
+        result = self.read_files(f"learn {binding}", self._write_learned(binding, target))
+        if isinstance(result, Pending):
+            result.then(_log_refusal)
+
+    def _write_learned(self, binding: str, target: str) -> Steps:
         try:
-            file = write_binding(self.settings_api.sources.config, binding, read_learn_target(target))
+            edited: Edited = yield BindingJob(self.settings_api.sources.config, binding, target)
+            file = str(edited.write())
         except SidemanError as error:
-            _log.warning("learned: %s; not written: %s", argument, error)
-            return LearnedEvent(binding, target, problem=str(error))
-        _log.info("learned: %s; written to %s", argument, file)
-        return LearnedEvent(binding, target, str(file))
+            _log.warning("learned: %s=%s; not written: %s", binding, target, error)
+            self.learned = LearnedEvent(binding, target, problem=str(error))
+        else:
+            _log.info("learned: %s=%s; written to %s", binding, target, file)
+            self.learned = LearnedEvent(binding, target, file)
+        return None
 
     def handle_report(self, report: events.Report) -> None:
         """Take over what the player reports as changed."""
         match report:
             case events.ActionRequested("learned", argument):
-                self.learned = self._take_learned(argument)
+                self._take_learned(argument)
             case events.SettingsChanged(values):
                 self.settings_api.settings = with_values(self.settings, values)
                 self.settings_api.take_song(dict(values).get("chart.song"))

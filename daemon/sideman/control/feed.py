@@ -56,6 +56,7 @@ class EventFeed:
         self._chart, self._transpose = snapshot().chart_span()[0].chart, 0
         self._next_choice: events.Choice | None = None
         self._ports = ""
+        self._learned = api.learned
 
     def initial_events(self) -> Iterator[Event]:
         """Return what a new client has to know first."""
@@ -83,8 +84,6 @@ class EventFeed:
                 yield ChangedEvent({name: write_value(name, value) for name, value in changed})
             case events.ModeChanged(mode, beat):
                 yield ModeEvent(mode, round(beat - top, 4))
-            case events.ActionRequested("learned") if self._api.learned is not None:
-                yield self._api.learned
             case events.StateChanged(state, until):
                 yield DoingEvent(state, None if until is None else round(until - top, 4))
         if isinstance(report, events.SettingsChanged | events.ModeChanged | events.StateChanged):
@@ -106,6 +105,9 @@ class EventFeed:
             self._next_choice = snapshot.next_choice
             coming = next_note(snapshot)
             yield ComingEvent(None, None, None) if coming is None else ComingEvent(*astuple(coming))
+        if self._api.learned is not self._learned and (learned := self._api.learned) is not None:
+            self._learned = learned
+            yield learned
         while self._log.lines:
             yield LogEvent(*self._log.lines.popleft())
         if now >= self._next_status_s:
@@ -129,7 +131,7 @@ class EventFeed:
         root = logging.getLogger()
         if not watched:
             root.removeHandler(self._log)
-            self._ports = ""
+            self._ports, self._learned = "", self._api.learned
         elif self._log not in root.handlers:
             root.addHandler(self._log)
             self._beat = None

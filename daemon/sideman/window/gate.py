@@ -69,15 +69,16 @@ class Gate(Struct, frozen=True):
 def is_other_user(peer_port: int, own_port: int) -> bool:
     """Whether the process at the other end of a loopback connection belongs to another user, as far as Linux says.
 
-    The control socket is open to its owner only (mode 0600); the page is the same door.
+    The control socket is open to its owner only (mode 0600); the page is the same door. An end that was closed already
+    has no inode and counts as root's, whoever it was: it is another user's.
     """
     ends = tuple(f"0100007F:{port:04X}" for port in (peer_port, own_port))
     try:
         rows = [line.split() for line in _TCP_TABLE.read_text("ascii").splitlines()[1:]]
     except (OSError, ValueError):
         return False
-    users = [int(row[7]) for row in rows if (row[1], row[2]) == ends]
-    return bool(users) and os.geteuid() not in users and _ROOT not in users
+    users = {int(row[7]) for row in rows if (row[1], row[2]) == ends and row[9] != "0"}
+    return not users & {os.geteuid(), _ROOT}
 
 
 def address_in_the_network() -> str:

@@ -14,7 +14,8 @@ from typing import IO, cast
 
 from sideman.core.errors import Unavailable
 
-EXIT_TIMEOUT_S = 3.0
+EXIT_TIMEOUT_S = 0.3
+"""How long our end waits for it. By then it knows from the control socket that we end, and so do the pages."""
 
 
 def check_installed() -> None:

@@ -7,11 +7,15 @@ to run or load anything from elsewhere.
 
 from __future__ import annotations
 
+import asyncio
 import http
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, cast
+from urllib.parse import parse_qs
+from weakref import WeakSet
 
 from msgspec import Struct
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -43,6 +47,13 @@ _HEADERS = {
     "Cache-Control": "no-cache",  # a browser keeps the files, and asks whether they are still the same
 }
 _MAX_REQUEST_BYTES = 1 << 16  # as of the control socket
+CLOSE_S = 0.2
+"""How long the end waits for pages: one that does not read, or a connection without a request, may never close."""
+
+# The library logs what strangers send, as it is.
+_silent = logging.getLogger(f"{__name__}.connections")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
 
 
 class _PageFile(Struct, frozen=True):
@@ -72,6 +83,13 @@ class WindowServer(Struct, frozen=True):
     @asynccontextmanager
     async def serving(self, port: int) -> AsyncIterator[int]:
         """Serve on `port`, 0 for any that is free. Yields the port. Raises OSError if it is taken."""
+        connections = WeakSet[ServerConnection]()
+
+        def connection(*words: Any, **options: Any) -> ServerConnection:  # noqa: ANN401 - the library's own
+            made = ServerConnection(*words, **options)
+            connections.add(made)
+            return made
+
         server: Server = await serve(
             self._serve_page,
             self.gate.listens_at,
@@ -80,13 +98,24 @@ class WindowServer(Struct, frozen=True):
             compression=None,  # lines are short, and come in time or not at all
             max_size=_MAX_REQUEST_BYTES,
             server_header=None,
+            logger=_silent,
+            create_connection=cast("type[ServerConnection]", connection),
         )
-        async with server:
+        try:
             yield next(iter(server.sockets)).getsockname()[1]
+        finally:
+            server.close()
+            try:
+                await asyncio.wait_for(server.wait_closed(), CLOSE_S)
+            except TimeoutError:
+                for each in connections:
+                    if hasattr(each, "transport"):  # it has one as soon as it is served
+                        each.transport.abort()
+                await server.wait_closed()
 
     def _process_request(self, _connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request for a file; None lets the WebSocket begin."""
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0]
         is_socket = path == SOCKET_PATH
         host, origin = (_only(request.headers, name) for name in ("Host", "Origin"))
         if reason := self.gate.refusal(host, origin, is_socket=is_socket):
@@ -104,11 +133,11 @@ class WindowServer(Struct, frozen=True):
             return _response(http.HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such file\n")
 
     async def _serve_page(self, page: ServerConnection) -> None:
-        asked = urlsplit("" if page.request is None else page.request.path)
+        query = "" if page.request is None else page.request.path.partition("?")[2]
         peer, own = page.remote_address, page.local_address
         if self.gate.token is None and is_other_user(peer[1], own[1]):
             await page.close(OTHER_USER, "this sideman belongs to another user of the machine")
-        elif not self.gate.has_token("".join(parse_qs(asked.query).get("token", []))):
+        elif not self.gate.has_token("".join(parse_qs(query).get("token", []))):
             await page.close(WRONG_TOKEN, "the address lacks the right token")
         else:
             await bridge(page, self.daemon_paths)
