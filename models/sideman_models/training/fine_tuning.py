@@ -6,7 +6,7 @@ The line that was played and heard comes in as values. The bars in which the pla
 passage the values of the player count, and their rests within it; our own values and the `LEAD` values before it only
 lead up to them, as they did when it was heard.
 
-After each new passage a *round* trains the copy a little: `UPDATES` steps of Adam, which also pull each weight back
+After each new passage a *round* trains the copy a little: a few steps of Adam, which also pull each weight back
 towards the network that the learning began from, so that what that network knows is not forgotten. The copy is accepted
 if the bits that it needs for what was kept back are fewer than those of the network that plays, by `MARGIN` of them and
 by twice the standard error of the difference. A copy that has become worse by `MARGIN` is thrown away.
@@ -42,12 +42,14 @@ MAX_LEARNED, MAX_KEPT = 120, 40
 """How many passages are remembered to learn from, and to measure on: the latest."""
 MIN_NOTES = 24
 """The least number of values of the player to learn from, and of those that were kept back."""
+MAX_UPDATES = 40
+"""The most steps of a round, after many passages came at once."""
 ACCEPTED_BARS = 16
 """After a copy was accepted, the next one is only after so many further bars were learned from."""
 MARGIN = 0.01
 """By what share of its bits a copy has to be better than the network that plays."""
 UPDATES, LANES, RATE, PULL, CLIP = 2, 8, 2e-4, 10.0, 1.0
-"""Steps of a round; passages in a step; the learning rate; the pull back in each step, times the rate; the clip.
+"""Steps for each new passage; passages in a step; the learning rate; the pull back, times the rate; the clip.
 
 So each passage is seen some sixteen times. With five times as many, the copy learns single passages by heart.
 """
@@ -142,7 +144,7 @@ class FineTuning:
         self._passages = 0
         self._learned: deque[_Passage] = deque(maxlen=MAX_LEARNED)
         self._kept: deque[_Passage] = deque(maxlen=MAX_KEPT)
-        self._has_new = False  # to learn from
+        self._new = 0  # passages to learn from that no round has had
         self._learned_bars = self._accept_from = 0
         self._random = np.random.default_rng(seed)
         self._start_copy()
@@ -207,7 +209,7 @@ class FineTuning:
             else:
                 self._learned.append(_Passage(stretch, bars))
                 self._learned_bars += bars
-                self._has_new = True
+                self._new += 1
         self._lead.extend(passage)
 
     # -- learning
@@ -215,10 +217,10 @@ class FineTuning:
     def learn(self) -> Outcome | None:
         """Do a round; None if nothing new was heard, or too little so far. An accepted copy is `playing` then."""
         learned, kept = ([one.stretch for one in some] for some in (self._learned, self._kept))
-        if not self._has_new or any(sum(int(one.counts.sum()) for one in some) < MIN_NOTES for some in (learned, kept)):
+        if not self._new or any(sum(int(one.counts.sum()) for one in some) < MIN_NOTES for some in (learned, kept)):
             return None
-        self._has_new = False
-        for _ in range(UPDATES):
+        updates, self._new = min(UPDATES * self._new, MAX_UPDATES), 0
+        for _ in range(updates):
             lanes = self._random.choice(len(learned), min(LANES, len(learned)), replace=False)
             self._update([learned[lane] for lane in lanes])
         copy = replace(self.playing, **{name: array.copy() for name, array in self._copy.items()})
