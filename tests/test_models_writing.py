@@ -291,6 +291,7 @@ _INTO_MEMORY = {
     "figure.savefig(content, format='png', metadata={'Software': None})",
     "song.save(file=file)",
     "zipfile.ZipFile(archive_bytes, 'w', zipfile.ZIP_DEFLATED)",
+    "zipfile.ZipFile(content, 'w', zipfile.ZIP_STORED)",
     "zipfile.ZipFile(io.BytesIO(data))",
     "zipfile.ZipFile(io.BytesIO(raw))",
     "zipfile.ZipFile(io.BytesIO(content))",

@@ -63,5 +63,5 @@ LEARNING_MEMORY_BYTES = 1 << 29
 """What the process gets that learns while a daemon plays."""
 READING_SECONDS, READING_CPU_SECONDS, READING_MEMORY_BYTES = 10, 5, 1 << 29
 """What a process gets that reads for a playing daemon: from its start to its end, of the processor, of memory."""
-EXPORT_SECONDS = 300
-"""What a process gets that writes a take in another form for a playing daemon, sound too."""
+EXPORT_SECONDS, EXPORT_MEMORY_BYTES = 300, 1 << 31
+"""What a process gets that writes a take in another form for a playing daemon, sound too: in all, and of memory."""

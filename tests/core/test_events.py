@@ -56,6 +56,7 @@ WRITTEN = {
     "Knob": "key low high",
     "Action": "name argument",
     "Table": "entries",
+    "Adopt": "fingerprint",
 }
 """The names and the order of the fields in the journals of 22 November 2026, and of what came later."""
 

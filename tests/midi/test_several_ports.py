@@ -25,6 +25,7 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
+from sideman.core.settings.voices import VOICES
 from sideman.midi.driver import DriverError
 from sideman.midi.input_port import CLOCK_SILENCE_S, ClockChoice
 from sideman.midi.request import AUTO, CLOCK, NO_PORT, Split, request_of
@@ -125,17 +126,21 @@ def test_virtual_ports_are_named_by_what_they_carry() -> None:
 def test_the_settings_say_where_each_message_goes(
     solo: int, comp: int, has_comp: bool, has_clock: bool, status: int
 ) -> None:
-    """Guards against: a solo on the port of the accompaniment, which does not play; a message without any port."""
+    """Guards against: a solo on the port of the accompaniment, which does not play; a message without any port.
+
+    The bass of a band goes where the accompaniment goes.
+    """
     chosen: dict[str, Any] = {"midi__output": "Synth", "midi__channel": solo, "midi__comp": comp}
     chosen |= {"midi__comp_output": "Bass"} if has_comp else {}
     chosen |= {"tempo__clock_output": ["Box", "Drums"]} if has_clock else {}
-    wanted = request_of(settings(**chosen)).outputs
+    made = settings(**chosen)
+    wanted = request_of(made).outputs
     found = [port.name for port in wanted if status in port.carries]
     if status < 0x80:
         assert found == []
     elif status in CLOCK and has_clock:
         assert found == ["Box", "Drums"]
-    elif has_comp and comp != solo and status == (status & 0xF0 | comp - 1) and status not in CLOCK:
+    elif has_comp and status < 0xF0 and (status & 0x0F) + 1 in {comp, VOICES["bass"].channel(made.midi)} - {solo}:
         assert found == ["Bass"]
     else:
         assert found == ["Synth"]

@@ -59,7 +59,10 @@ def play(engine: Engine, arrivals: Arrivals, until: float) -> list[Sent]:
 
 
 def from_beat(place: float, sent: list[Sent]) -> list[Sent]:
-    """What was sent in the bars from beat `place` on, without the ends of notes that began before it."""
+    """What was sent in the bars from beat `place` on, without the ends of notes that began before it.
+
+    It is in order by beat and channel: which of two voices comes first on a beat is not heard.
+    """
     before: set[tuple[int, int]] = set()
     kept = []
     for beat, event in sent:
@@ -70,7 +73,7 @@ def from_beat(place: float, sent: list[Sent]) -> list[Sent]:
                 before.remove((channel, pitch))
             case _ if place <= beat <= place + BEATS_AFTER:
                 kept.append((beat, event))
-    return kept
+    return sorted(kept, key=lambda sent: (sent[0], getattr(sent[1], "channel", 0)))
 
 
 @st.composite

@@ -23,8 +23,14 @@ def end_with_the_daemon() -> None:
 
 def confine(memory_bytes: int) -> None:
     """Give up the right to write files, and to use more memory."""
-    for what, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        limit(what, most)
+    limit_memory(memory_bytes)
+    limit(resource.RLIMIT_FSIZE, 0)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Give up the right to use more memory, and to leave it in a file after a crash."""
+    limit(resource.RLIMIT_AS, memory_bytes)
+    limit(resource.RLIMIT_CORE, 0)
 
 
 def go_last(niceness: int) -> None:

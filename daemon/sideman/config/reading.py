@@ -19,7 +19,6 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.config import resources
-from sideman.config.confinement import confine, end_with_the_daemon, limit, open_nothing_more
+from sideman.config.confinement import confine, end_with_the_daemon, limit, limit_memory, open_nothing_more
 from sideman.config.sources import Edited, SettingsSources, load_chart, with_binding
 from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
 from sideman.core.chart.form import MAX_BARS
@@ -53,6 +52,7 @@ from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.files import open_file
 from sideman_models.limits import (
     CHART,
+    EXPORT_MEMORY_BYTES,
     EXPORT_SECONDS,
     READING_CPU_SECONDS,
     READING_MEMORY_BYTES,
@@ -237,21 +237,20 @@ class BindingJob(_Job, frozen=True, tag="binding"):
 
 
 class Exported(Struct, frozen=True, tag="exported"):
-    """The file that was written, alone in a folder that is deleted with it."""
+    """The file that was written."""
 
-    folder: str
-    name: str
+    path: str
 
 
 class ExportJob(_Job, frozen=True, tag="export"):
-    """Writes the take `name` as a file with this suffix, as `sideman takes export` does."""
+    """Writes the take `name` to the file `out`, in the form that its suffix says, as `sideman takes export` does."""
 
     seconds = EXPORT_SECONDS
     writes = True
 
     folder: str
     name: str
-    suffix: str
+    out: str
 
     @property
     def at_limit(self) -> str:
@@ -261,14 +260,12 @@ class ExportJob(_Job, frozen=True, tag="export"):
     def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Exported:  # noqa: ARG002 - as in other jobs
         """Write it. Raises what the command reports."""
         _file_in(self.folder, f"{self.name}.jsonl")
-        into = tempfile.mkdtemp(prefix="sideman-")
         settings = ("--config", os.devnull, "--set", f"takes.folder={self.folder}")
-        options = ("takes", "export", *settings, "--out", str(Path(into, f"take{self.suffix}")), "--", self.name)
+        options = ("takes", "export", *settings, "--out", self.out, "--", self.name)
         program = [sys.executable, "-B", "-P", *(["-S"] if sys.flags.no_site else []), "-m", "sideman"]
         done = subprocess.run([*program, *options], stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own program
         if done.returncode == 0:
-            return Exported(into, f"take{self.suffix}")
-        os.rmdir(into)  # noqa: PTH106 - a file is written whole or not at all
+            return Exported(self.out)
         text = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         kind = next((kind for kind in _ERRORS.values() if kind.exit_status == done.returncode), SidemanError)
         raise kind("".join(text).removeprefix("sideman: ").removeprefix("--wav: ") or self.at_limit)
@@ -446,7 +443,9 @@ def main() -> None:
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
     answer: Answer
     try:
-        if not job.writes:
+        if job.writes:
+            limit_memory(EXPORT_MEMORY_BYTES)
+        else:
             limit_itself()
         answer = job.perform(open_nothing_more)
     except SidemanError as error:

@@ -48,6 +48,7 @@ from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.turns import ModeName
+from sideman_models.writing import scratch_folder
 
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
@@ -343,12 +344,10 @@ class ControlApi(Struct, dict=True):
 
     def _export_take(self, name: str, form: str) -> Generator[ExportJob, Exported, tuple[str, str, BinaryIO]]:
         """Have a take written in another form; the file stays until the next one, without a name in a folder."""
-        made = yield ExportJob(self.takes_folder, name, _TAKE_FORMS[form])
-        self.close_export()
-        path = Path(made.folder, made.name)
-        self._exported = name, form, path.open("rb")
-        path.unlink()
-        path.parent.rmdir()
+        with scratch_folder(Path(self.takes_folder, "export")) as folder:
+            made = yield ExportJob(self.takes_folder, name, str(folder / f"take{_TAKE_FORMS[form]}"))
+            self.close_export()
+            self._exported = name, form, Path(made.path).open("rb")  # noqa: SIM115 - see `close_export`
         return self._exported
 
     def close_export(self) -> None:
