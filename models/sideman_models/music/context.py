@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -108,10 +109,12 @@ def _from_root(pitch: int | None, chord: Chord) -> int:
 
 def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
     """Return one row for each offset 0..11 above `pitch`: the one of the kind that the pitch there has over `chord`."""
-    if pitch is None:
-        return ()
-    kinds, start = chord.quality.kinds, pitch - chord.root
-    return [len(TONE_KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12)]
+    return () if pitch is None else _kinds_from(chord.quality.kinds, (pitch - chord.root) % 12)
+
+
+@lru_cache(maxsize=1024)  # twelve for each quality
+def _kinds_from(kinds: tuple[int, ...], start: int) -> tuple[int, ...]:
+    return tuple(len(TONE_KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12))
 
 
 class Feature(Struct, frozen=True):
