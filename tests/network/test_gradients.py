@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sideman_models.network.gradients import TRAINED, Stretch, surprise, surprise_and_gradients
-from sideman_models.network.lstm import LstmState, NumpyNetwork, Weights, softmax
+from sideman_models.network.gradients import Stretch, surprise, surprise_and_gradients
+from sideman_models.network.lstm import TRAINED, LstmState, NumpyNetwork, Weights, softmax
 from support.fakes import random_weights
 from support.gradients import assert_gradients
 

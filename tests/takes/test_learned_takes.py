@@ -19,9 +19,8 @@ from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.replay import compare_replay, replay_engine
 from sideman_models.network.bundle import Bundle, load_bundle
-from sideman_models.network.gradients import TRAINED
 from sideman_models.network.learned import LearnedWeights, encode_learned, read_learned
-from sideman_models.network.lstm import NumpyNetwork
+from sideman_models.network.lstm import TRAINED, NumpyNetwork
 from support.fakes import performance
 from support.performances import PHRASE
 from support.processes import write_bundle

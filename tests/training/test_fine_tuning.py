@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sideman_models.music.line import LineValue
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import PieceEncoder
-from sideman_models.network.gradients import TRAINED
+from sideman_models.network.lstm import TRAINED
 from sideman_models.training.fine_tuning import KEPT_BACK_EVERY, MARGIN, PASSAGE_BARS, FineTuning, HeardValue, Outcome
 from support.fakes import classic_bundle, modern_bundle, motif_bundle
 from support.lines import lick, line_of

@@ -17,7 +17,6 @@ import json
 import math
 import os
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -259,6 +258,8 @@ class ExportJob(_Job, frozen=True, tag="export"):
 
     def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Exported:  # noqa: ARG002 - as in other jobs
         """Write it. Raises what the command reports."""
+        import subprocess  # only this process needs it
+
         _file_in(self.folder, f"{self.name}.jsonl")
         settings = ("--config", os.devnull, "--set", f"takes.folder={self.folder}")
         options = ("takes", "export", *settings, "--out", self.out, "--", self.name)

@@ -18,10 +18,8 @@ from msgspec import Struct
 from sideman_models.network.encoding import Indices
 from sideman_models.network.lstm import Flags, Floats, Weights
 
-TRAINED = ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias")
-"""The weights that have a gradient; the penalty, the rows of motifs and the readouts stay as they are."""
 Gradients = dict[str, Floats]
-"""By the names of `TRAINED`."""
+"""By the names of `lstm.TRAINED`."""
 
 
 class Stretch(Struct, frozen=True):

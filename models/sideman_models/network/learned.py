@@ -8,7 +8,6 @@ come from anywhere, so it is checked like a bundle.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -17,11 +16,11 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sideman_models.digest import sha256_hex
 from sideman_models.errors import ArchiveError, BundleError
 from sideman_models.limits import WEIGHTS
 from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_arrays
-from sideman_models.network.gradients import TRAINED
-from sideman_models.network.lstm import Weights
+from sideman_models.network.lstm import TRAINED, Weights
 from sideman_models.network.storage import read_npz
 
 _BASE = "base/sha256"
@@ -71,4 +70,4 @@ def read_learned(content: bytes, bundle: Bundle, source: Path) -> LearnedWeights
     check_weight_arrays(source, arrays, len(bundle.vocabulary), bundle.context.n_rows)
     # The names of the arrays begin with those that are trained, in their order.
     weights = replace(bundle.weights, **dict(zip(TRAINED, (arrays[name] for name in expected), strict=False)))
-    return LearnedWeights(weights, content, hashlib.sha256(content).hexdigest())
+    return LearnedWeights(weights, content, sha256_hex(content))

@@ -57,6 +57,10 @@ class LstmState(Struct, frozen=True):
         np.copyto(self.c, other.c)
 
 
+TRAINED = ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias")
+"""The weights that learning while playing changes; the penalty, the rows of motifs and the readouts stay."""
+
+
 class Weights(Struct, frozen=True):
     """The trained weights.
 

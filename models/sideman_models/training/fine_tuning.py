@@ -31,8 +31,8 @@ from sideman_models.music.motifs import MotifMemory, motif_symbols, padded_rows,
 from sideman_models.music.values import parse_value
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import Indices
-from sideman_models.network.gradients import TRAINED, Stretch, surprise, surprise_and_gradients
-from sideman_models.network.lstm import Floats, Weights
+from sideman_models.network.gradients import Stretch, surprise, surprise_and_gradients
+from sideman_models.network.lstm import TRAINED, Floats, Weights
 
 PASSAGE_BARS, PASSAGE_VALUES, LEAD = 4, 64, 16
 """The most bars and values of a passage, and how many values lead up to it."""
