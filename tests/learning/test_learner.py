@@ -20,8 +20,8 @@ from sideman.learning import learner as learning
 from sideman.learning.learner import MAX_RESTARTS, Learner, outcome_words
 from sideman.playing.assembly import Performance
 from sideman_models.network.bundle import load_bundle
-from sideman_models.network.lstm import TRAINED
 from sideman_models.network.learned import encode_learned
+from sideman_models.network.lstm import TRAINED
 from sideman_models.training.fine_tuning import HeardValue, Outcome
 from support.fakes import performance
 from support.lines import lick, line_of

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.lstm import TRAINED
 from sideman_models.network.learned import encode_learned, read_learned
+from sideman_models.network.lstm import TRAINED
 from support.fakes import classic_bundle, modern_bundle, motif_bundle
 
 SOURCE = Path("learned-test.npz")
