@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from sideman.core.errors import ConfigError
 from sideman.core.events import AdoptNetwork
+from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.learning import learner as learning
 from sideman.learning.learner import MAX_RESTARTS, Learner, outcome_words
 from sideman.playing.assembly import Performance
@@ -203,11 +204,13 @@ def test_a_full_disk_stops_no_learning(
     assert caplog.text.count("No space left on device") == 1
 
 
-def test_it_needs_the_engine_that_can_be_exchanged(made: Performance) -> None:
-    """Guards against: seconds of silence while TensorFlow makes a network."""
-    settings = replace(made.settings, model=replace(made.settings.model, engine="tensorflow"))
-    with pytest.raises(ConfigError, match=r"model\.learn: it needs model\.engine: numpy"):
-        Learner(replace(made, settings=settings), "test")
+def test_it_needs_the_engine_that_can_be_exchanged() -> None:
+    """Guards against: seconds of silence while TensorFlow makes a network; a check that finds nothing wrong."""
+    layer = {
+        name: WrittenValue(value, "a.yaml") for name, value in (("model.engine", "tensorflow"), ("model.learn", True))
+    }
+    with pytest.raises(ConfigError, match=r"a\.yaml: model\.learn: learning needs model\.engine: numpy"):
+        resolve_settings([layer])
 
 
 def test_the_words_say_what_was_learned() -> None:

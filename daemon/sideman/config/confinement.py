@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process beside the daemon gives up of its rights before it looks at data of unknown origin."""
+"""A process beside the daemon, and what it gives up of its rights before it looks at data of unknown origin."""
 
 from __future__ import annotations
 
@@ -9,8 +9,48 @@ import errno
 import os
 import resource
 import signal
+import socket
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess  # loaded only where a process is started
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+def start_beside(
+    program: str, variables: Mapping[str, str] = _NO_VARIABLES
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the Python `program` in a process; the socket, which never blocks, is its standard input and output.
+
+    `variables` are added to its environment. Raises OSError.
+    """
+    import subprocess
+
+    # Modules are looked for where this process has found its own, and not in the folder that it runs in.
+    options = ["-B", "-P", "-S", *(["-O"] if sys.flags.optimize else [])]
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, *options, "-c", program],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is for the daemon
+            )
+        except OSError:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours
 
 
 def end_with_the_daemon() -> None:

@@ -15,13 +15,13 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from sideman.config.confinement import start_beside
 from sideman.config.reading import MAX_ANSWER_BYTES, AnswerReader, Job, encode_job
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput
 from sideman.exit_status import exit_status_and_message
@@ -183,7 +183,6 @@ class _ReadingProcess:
     """A process that performs `job`. Its `answer` is None until it is there: an error, if it cannot answer."""
 
     def __init__(self, job: Job, selector: selectors.BaseSelector) -> None:
-        import subprocess
 
         self.answer: object = None
         self.job = job
@@ -193,24 +192,7 @@ class _ReadingProcess:
         self._received = bytearray()
         self._left = MAX_ANSWER_BYTES
         self._reader = AnswerReader()
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            # Modules are looked for where this process has found its own, and not in the folder that it runs in.
-            options = ["-B", "-P", "-S", *(["-O"] if sys.flags.optimize else [])]
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            try:
-                self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own program
-                    [sys.executable, *options, "-c", _PROGRAM],
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=subprocess.DEVNULL,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C in the terminal is for the daemon
-                )
-            except OSError:
-                self._socket.close()
-                raise
-        self._socket.setblocking(False)
+        self._process, self._socket = start_beside(_PROGRAM)
         selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     def exchange(self, events: int) -> None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import selectors
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from sideman.core.errors import ConfigError
+from sideman.config.confinement import start_beside
 from sideman.core.events import AdoptNetwork
 from sideman.core.parts.improviser import Improviser
 from sideman.learning.process import ENVIRONMENT, Answer, LearningJob
@@ -77,8 +74,6 @@ class Learner:
     """
 
     def __init__(self, performance: Performance, client: str) -> None:
-        if performance.settings.model.engine != "numpy":
-            raise ConfigError("model.learn: it needs model.engine: numpy")
         self._path = client_path("learned", client, ".npz")
         self._bundle = load_bundle(str(performance.bundle.path))
         self._learned = find_learned(performance, self._bundle, self._path)
@@ -220,24 +215,7 @@ class _Process:
         self._selector = selector
         self._unsent = bytearray(first)
         self._received = bytearray()
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            # Modules are looked for where this process has found its own, and not in the folder that it runs in.
-            options = ["-B", "-P", "-S", *(["-O"] if sys.flags.optimize else [])]
-            environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - our own program
-                    [sys.executable, *options, "-c", _PROGRAM],
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=subprocess.DEVNULL,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C in the terminal is for the daemon
-                )
-            except OSError:
-                self._socket.close()
-                raise
-        self._socket.setblocking(False)
+        self._process, self._socket = start_beside(_PROGRAM, ENVIRONMENT)
         selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     @property

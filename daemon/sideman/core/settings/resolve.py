@@ -159,6 +159,9 @@ def _problems_between(settings: Settings, written: SettingsLayer, *, reads_chart
         except ChartError as error:
             problems.append(str(error))
     problems += _port_problems(settings, written)
+    if settings.model.learn and settings.model.engine != "numpy":
+        name = [name for name in written if name in ("model.learn", "model.engine")][-1]
+        problems.append(f"{written[name].source}: {name}: learning needs model.engine: numpy")
     for number, target in settings.midi.cc:
         first = number - FIRST_FINE_CONTROLLER
         pair = dict(settings.midi.cc).get(first)
