@@ -186,7 +186,8 @@ def test_playing_loads_nothing_that_only_training_needs() -> None:
     """Guards against: a start that takes seconds and half a gigabyte; OpenSSL in the memory of each daemon."""
     names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service.service")
     assert "numpy" in names
-    assert not names & {*HEAVY, "hashlib", "subprocess"}
+    assert not names & HEAVY
+    assert not (names - loaded("import sys")) & {"hashlib", "subprocess"}  # what measures coverage loads them itself
 
 
 @pytest.mark.subprocess

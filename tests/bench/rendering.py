@@ -39,7 +39,7 @@ def _rendering(made: Performance, rate: str, rounds: int) -> Figure:
         start = time.perf_counter()
         take = render_take(replace(made, network=counting, seed=SEED + number), _BARS, "the benchmark")
         ours.append(take.seconds / (time.perf_counter() - start))
-        bare.append(take.seconds / _seconds_of_steps(made, counting.steps))
+        bare.append(take.seconds / _seconds_of_steps(made, counting.steps, counting.advances))
     budget = Budget(f"at least {FASTER} times real time", FASTER, median(ours), at_least=True)
     return Figure(
         f"rendering at rate {rate}",
@@ -57,21 +57,28 @@ class _Counting:
     def __init__(self, network: Network) -> None:
         self.n_a, self.n_values, self.n_context = network.n_a, network.n_values, network.n_context
         self.penalty, self.motif = network.penalty, network.motif
-        self.steps = 0
-        self._step = network.step
+        self.steps = self.advances = 0
+        self._step, self._advance = network.step, network.advance
 
     def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """See `Network.step`."""
         self.steps += 1
         return self._step(value, rows, clash, state)
 
+    def advance(self, value: int | None, rows: RowIndices, state: LstmState) -> None:
+        """See `Network.advance`."""
+        self.advances += 1
+        self._advance(value, rows, state)
 
-def _seconds_of_steps(made: Performance, steps: int) -> float:
-    """How long `steps` steps take alone, with the most context rows and a mask."""
+
+def _seconds_of_steps(made: Performance, steps: int, advances: int) -> float:
+    """How long these steps, with and without logits, take alone, with the most context rows and a mask."""
     n_values, state = made.network.n_values, LstmState.zero(made.network.n_a)
     rows, clash = np.arange(made.bundle.context.max_active), np.zeros(n_values, np.bool_)
     step: Callable[..., Floats] = made.network.step
     start = time.perf_counter()
     for number in range(steps):
         step(number % n_values, rows, clash, state)
+    for number in range(advances):
+        made.network.advance(number % n_values, rows, state)
     return time.perf_counter() - start
