@@ -50,7 +50,7 @@ def limits_of(pid: int) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_the_daemon(number: signal.Signals, tmp_path: Path) -> None:
-    """Guards against: processes that learn for nobody, one more after each crash."""
+    """Guards against: processes that learn although no daemon plays, one more after each crash."""
     with running_daemon(tmp_path, *NO_PORTS, "model.learn=true", STATE_DIRECTORY=str(tmp_path)) as daemon:
         daemon.wait_for("bar 1")
         pid = wait_for_process(daemon.process.pid)

@@ -17,7 +17,7 @@ from support.page import played_band
 pytestmark = [pytest.mark.ports, pytest.mark.browser]
 FAST = ["midi.output=auto", "midi.client=steered", "tempo.bpm=240", "play.late_ms=1000", "play.mode=solo"]
 SOLO = 0  # its channel, counted from 0
-LAST = 8  # notes: so many that chance does not make them all alike
+LAST = 8  # notes: enough that chance does not make them all alike
 Note = tuple[int, int, int]
 
 

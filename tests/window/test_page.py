@@ -404,7 +404,7 @@ def test_how_late_notes_leave_is_shown_apart_from_how_late_the_page_learns_of_th
     address, daemon = served
     page = connected(open_page(address))
     now = time.monotonic() - 10
-    for number, late_ms in enumerate((0.2, 0.3, 3.0)):  # sent then, and told ten seconds later
+    for number, late_ms in enumerate((0.2, 0.3, 3.0)):  # sent then, and reported ten seconds later
         note = {**coming(number, second=now, voice="bass"), "event": "played", "sent": now + late_ms / 1000}
         daemon.send(note)
     daemon.send({**coming(9, second=now, voice="bass"), "event": "played"})  # an older daemon does not say it

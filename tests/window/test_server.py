@@ -197,7 +197,7 @@ def test_another_user_who_has_left_already_stays_outside() -> None:
 def test_what_strangers_send_is_never_written_to_a_terminal(
     page: tuple[str, ScriptedDaemon], line: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Guards against: a terminal that obeys whoever reaches the page's port; a log that anybody can fill."""
+    """Guards against: a terminal that obeys each who reaches the page's port; a log that a stranger can fill."""
     netloc = urlsplit(page[0]).netloc
     with socket.create_connection(("127.0.0.1", int(netloc.rpartition(":")[2])), TIMEOUT_S) as connection:
         connection.sendall(line + f"\r\nHost: {netloc}\r\n\r\n".encode())

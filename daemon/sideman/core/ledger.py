@@ -84,7 +84,7 @@ class Ledger:
         return [*note_offs, *(control for channel in sorted(self._channels) for control in _silence_controls(channel))]
 
     def release_rest(self, channel: int) -> list[MidiEvent]:
-        """Return what silences `channel`, but for the notes of ours that sound there."""
+        """Return what silences `channel`, but for our own notes that sound there."""
         ours = {pitch for on, pitch in self._sounding if on == channel}
         if not ours:
             return release_channel(channel)

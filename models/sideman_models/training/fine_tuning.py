@@ -37,7 +37,7 @@ from sideman_models.network.lstm import TRAINED, Floats, Weights
 PASSAGE_BARS, PASSAGE_VALUES, LEAD = 4, 64, 16
 """The most bars and values of a passage, and how many values lead up to it."""
 KEPT_BACK_EVERY = 4
-"""Every so many passages one is kept back: the third of four."""
+"""Of this many passages one is kept back: the third of four."""
 MAX_LEARNED, MAX_KEPT = 120, 40
 """How many passages are remembered to learn from, and to measure on: the latest."""
 MIN_NOTES = 24
@@ -45,7 +45,7 @@ MIN_NOTES = 24
 MAX_UPDATES = 40
 """The most steps of a round, after many passages came at once."""
 ACCEPTED_BARS = 16
-"""After a copy was accepted, the next one is only after so many further bars were learned from."""
+"""After a copy was accepted, the next one is only after this many further bars were learned from."""
 MARGIN = 0.01
 """By what share of its bits a copy has to be better than the network that plays."""
 UPDATES, LANES, RATE, PULL, CLIP = 2, 8, 2e-4, 10.0, 1.0
