@@ -6,7 +6,8 @@
 FOLDER is a checkout of sideman, of this version or an older one; each attack starts that program as a user does. A row
 says whether the attack reached its aim, the most memory that a process of the program took, the longest time until a
 panic was answered while it went on, the notes that were left out because they were too late, and the time from SIGTERM
-to the exit. As root, "another user" is nobody. The attacks over ports need `jackd`; one needs root.
+to the exit. Run as root, the user 65534 makes the attacks of "another user". The attacks over ports need `jackd`; one
+needs root.
 
 The files of an attack live in a folder of its own in /tmp, which is deleted.
 """
@@ -34,7 +35,7 @@ from typing import Any
 SECONDS = 5.0
 """How long a storm lasts."""
 _LONGEST_S = 90.0
-_NOBODY = 65534
+_OTHER_USER = 65534
 _JACK = f"sideman-attack-{os.getpid()}"
 _SECRET = "secret-of-the-daemon root 19000 0 99999 7"
 _MIB = 1 << 20
@@ -478,7 +479,7 @@ def flock(program: Program, row: Row) -> None:
         )  # fmt: skip
     locker = subprocess.Popen(
         ["/usr/bin/python3", "-c", _LOCKER, str(folder)],
-        user=_NOBODY if os.geteuid() == 0 else None,
+        user=_OTHER_USER if os.geteuid() == 0 else None,
         stdout=subprocess.PIPE,
     )
     assert locker.stdout is not None

@@ -69,8 +69,8 @@ class Gate(Struct, frozen=True):
 def is_other_user(peer_port: int, own_port: int) -> bool:
     """Whether the process at the other end of a loopback connection belongs to another user, as far as Linux says.
 
-    The control socket is open to its owner only (mode 0600); the page is the same door. An end that was closed already
-    has no inode and counts as root's, whoever it was: it is another user's.
+    The control socket is open to its owner only (mode 0600), and the page passes requests on to it. An end that is
+    closed already has no inode, and Linux lists it as root's: it counts as another user's.
     """
     ends = tuple(f"0100007F:{port:04X}" for port in (peer_port, own_port))
     try:

@@ -30,6 +30,7 @@ class ModelSettings(Struct, frozen=True):
     learn: bool = setting(
         False,
         boolean_type(),
-        "Learn from what you play, while you play: a copy of the network learns beside the music, and plays on once it "
-        "foretells you better. The next start goes on from there, unless it has a seed. It needs model.engine: numpy.",
+        "Learn from what you play, while you play: a copy of the network learns beside the music, and replaces the "
+        "network as soon as it predicts your notes better. The next start continues with it, unless it has a seed. It "
+        "needs model.engine: numpy.",
     )
