@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sideman_models.corpus.corpus import Corpus, corpus_facts, read_corpus
 from sideman_models.corpus.midi.reader import ReadingOptions
-from sideman_models.corpus.weimar import read_solos
+from sideman_models.corpus.weimar import Feels, read_solos
 from sideman_models.errors import CorpusError
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
@@ -121,9 +121,26 @@ def test_solos_that_are_left_out_are_counted(tmp_path: Path) -> None:
     corpus = read_corpus([path])
     assert len(corpus.pieces) == 1
     assert corpus.left_out == {"not swing": 1, "not in 4/4": 1, "without chords": 1, "empty": 1}
-    all_feels = read_corpus([path], ReadingOptions(all_feels=True))
+    all_feels = read_corpus([path], ReadingOptions(feels="all"))
     assert [piece.other_feel for piece in all_feels.pieces] == [False, True]
     assert all_feels.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
+
+
+def test_solos_of_one_feel_can_be_chosen(tmp_path: Path) -> None:
+    """Guards against: a network for ballads or latin that has learned from swing, or not from all that it could."""
+    row, beats, slowly = [note_row(1, 1, 60)], beat_rows(CHORDS), note_row(1, 1, 60, beat_duration_s=60 / 99)
+    feels = ("SWING", "LATIN", "A:LATIN/B:SWING", "BALLAD", "FUNK")
+    records = [solo_record(row, beats, rhythmfeel=feel, title=feel) for feel in feels]
+    path = write_database(tmp_path / "all.jsonl", [*records, solo_record([slowly], beats, title="slow")])
+
+    def titles(feels: Feels) -> list[str]:
+        pieces = read_corpus([path], ReadingOptions(feels=feels)).pieces
+        assert not any(piece.other_feel for piece in pieces)
+        return [piece.title for piece in pieces]
+
+    assert titles("swing") == ["SWING", "slow"]
+    assert titles("latin") == ["LATIN", "A:LATIN/B:SWING"]
+    assert titles("ballad") == ["BALLAD", "slow"]
 
 
 def test_beats_without_a_chord_have_none(tmp_path: Path) -> None:

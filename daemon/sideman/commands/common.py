@@ -204,9 +204,12 @@ def add_reading_options(parser: argparse.ArgumentParser, more: str = "") -> None
     add_options(group, ("--melody", "TRACK", str, melody), ("--chords", "HOW", str, chords))
     unused = "do not use or write the cache of files that were read before"
     group.add_argument("--no-cache", action="store_true", help=unused)
-    feels = "all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)"
+    feels = (
+        "which 4/4 solos to use: swing (default); all: also learn from those that do not swing, while measuring and "
+        "playing still use swing; latin; ballad: ballads and what else is slower than 100 bpm"
+    )
     parser.add_argument_group("solo databases").add_argument(
-        "--feels", choices=("swing", "all"), default="swing", help=feels
+        "--feels", choices=("swing", "all", "latin", "ballad"), default="swing", help=feels
     )
     parser.set_defaults(chords="auto")
 
@@ -219,7 +222,7 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
     if args.chords == TRACK_PREFIX or args.melody == "":
         raise UsageError("--melody and --chords track: need the name or the number of a track")
-    return ReadingOptions(args.melody, args.chords, not args.no_cache, args.feels == "all")
+    return ReadingOptions(args.melody, args.chords, not args.no_cache, args.feels)
 
 
 def read_music(paths: Sequence[Path], args: argparse.Namespace) -> Corpus:

@@ -82,7 +82,7 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
 def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
     """Add a database or a value file."""
     if path.name.endswith(DATABASE_SUFFIXES):
-        corpus.pieces += map(solo_to_piece, read_solos(path, corpus.left_out, all_feels=reading.all_feels))
+        corpus.pieces += map(solo_to_piece, read_solos(path, corpus.left_out, reading.feels))
         source = WEIMAR_CITATION
     else:
         corpus.pieces += read_value_file(path)

@@ -31,7 +31,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -53,18 +53,26 @@ WEIMAR_CITATION = (
 DATABASE_SUFFIXES = (".jsonl", ".jsonl.gz")
 """The suffixes of database files."""
 
+Feels = Literal["swing", "all", "latin", "ballad"]
+"""Which solos are read: see `read_solos`."""
+
+BALLAD_BPM = 100.0
+"""A solo that is slower than this is read as a ballad, whatever the database calls it."""
+
 _MAX_DELAY_BEATS = 0.25
 T = TypeVar("T")
 _Bar = Annotated[int, Meta(ge=-100_000, le=100_000)]
 _Pitch = Annotated[int, Meta(ge=0, le=127)]
 
 
-def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: bool = False) -> Iterator[Solo]:
-    """Yield the 4/4 swing solos of a database file in order, or all 4/4 solos with `all_feels`.
+def read_solos(path: Path, left_out: Counter[str] | None = None, feels: Feels = "swing") -> Iterator[Solo]:
+    """Yield the 4/4 solos of a database file with these `feels`, in order.
 
-    `left_out` counts the other solos by reason. Raises `CorpusError`, which names the file and the line.
+    With `all`, those that do not swing are marked as of another feel. `latin` are those that are latin at least in
+    part, `ballad` the ballads and what else is slower than `BALLAD_BPM`; neither is marked. `left_out` counts the other
+    solos by reason. Raises `CorpusError`, which names the file and the line.
     """
-    for _, solo in _records(path, all_feels=all_feels):
+    for _, solo in _records(path, feels):
         if not isinstance(solo, str):
             yield solo
         elif left_out is not None:
@@ -81,7 +89,7 @@ def read_bass_lines(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
             yield solo, record.bass_line()
 
 
-def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, Solo | str]]:
+def _records(path: Path, feels: Feels = "swing") -> Iterator[tuple[_Record, Solo | str]]:
     """Yield each line, with its solo or the reason why it is left out."""
     for number, line in numbered_lines(path):
         if line.strip():
@@ -93,7 +101,7 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
                 raise CorpusError(f"{where}: not a JSON object: {error}") from error
             except msgspec.ValidationError as error:
                 raise CorpusError(f"{where}: {error}") from error
-            yield record, record.solo(all_feels=all_feels)
+            yield record, record.solo(feels)
 
 
 def _refuse_constant(name: str) -> None:
@@ -145,17 +153,17 @@ class _Record(msgspec.Struct, frozen=True):
     beat_fields: list[str]
     beats: list[list[Any]]
 
-    def solo(self, *, all_feels: bool) -> Solo | str:
+    def solo(self, feels: Feels) -> Solo | str:
         """Return the solo, or the reason why it is left out."""
-        other_feel = self.rhythmfeel != "SWING"
-        if self.signature != "4/4":
-            return "not in 4/4"
-        if other_feel and not all_feels:
-            return "not swing"
+        if reason := self._reason_to_leave_out(feels):
+            return reason
         beats = self._read_table("beats", self.beat_fields, self.beats, list[_BeatRow])
         notes = self._read_table("notes", self.note_fields, self.notes, list[_NoteRow])
         if not beats or not notes:
             return "empty"
+        bpm = 60.0 / median(note.beat_duration_s for note in notes)
+        if feels == "ballad" and self.rhythmfeel != "BALLAD" and bpm >= BALLAD_BPM:
+            return "not a ballad"
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
         grid = _BeatGrid(beats)
@@ -173,8 +181,17 @@ class _Record(msgspec.Struct, frozen=True):
         starts = {(beat.bar, beat.beat): beat.onset_s for beat in beats if beat.onset_s is not None}
         placed = tuple(_notes_with_ends(on_grid, starts))
         title, performer = printable(self.title), printable(self.performer)
-        unplaced, bpm = len(notes) - len(placed), 60.0 / median(note.beat_duration_s for note in notes)
+        unplaced = len(notes) - len(placed)
+        other_feel = feels == "all" and self.rhythmfeel != "SWING"
         return Solo(title, performer, placed, chords, BAR_TICKS, unplaced, unread, other_feel, bpm)
+
+    def _reason_to_leave_out(self, feels: Feels) -> str:
+        """Return why its meter or its feel does not fit, empty if both do."""
+        if self.signature != "4/4":
+            return "not in 4/4"
+        if feels == "swing" and self.rhythmfeel != "SWING":
+            return "not swing"
+        return "not latin" if feels == "latin" and "LATIN" not in self.rhythmfeel else ""
 
     def bass_line(self) -> list[tuple[int, int]]:
         """Return (beat from the top, pitch) for each beat whose bass is known."""

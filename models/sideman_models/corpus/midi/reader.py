@@ -37,6 +37,7 @@ from sideman_models.corpus.midi.parts import (
 )
 from sideman_models.corpus.midi.shift import ignores_beats, without_shift
 from sideman_models.corpus.midi.titles import find_title
+from sideman_models.corpus.weimar import Feels
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
 from sideman_models.text import count_noun
@@ -55,14 +56,14 @@ class ReadingOptions(Struct, frozen=True):
     """How music is read.
 
     For MIDI files, `melody` is the name or number of a track (None: the program chooses), and `chords` is `auto`,
-    `text`, `infer` or `track:NAME`. `use_cache` keeps readings on disk. For solo databases, `all_feels` is explained in
+    `text`, `infer` or `track:NAME`. `use_cache` keeps readings on disk. For solo databases, `feels` is explained in
     `weimar.read_solos`.
     """
 
     melody: str | None = None
     chords: str = "auto"
     use_cache: bool = True
-    all_feels: bool = False
+    feels: Feels = "swing"
 
 
 class FileReport(Struct, frozen=True):
