@@ -102,6 +102,16 @@ def test_every_target_sounds_exactly_in_its_place(task: dict[str, Any]) -> None:
             assert pitch_at(played, tick) in pitches_of(target.tones, chart.chord_at(place), pitches)
 
 
+@pytest.mark.parametrize("bundle", [modern_bundle, classic_bundle])
+@pytest.mark.parametrize("rate", RATES)
+def test_a_target_can_follow_another_at_once(rate: str, bundle: Any) -> None:
+    """Guards against a pulse that begins on a target and is longer than the way to the next one."""
+    targets = "1: root or 3 or 5, 1.1+: root or 3 or 5, 3.2: 3, 3.2+: 5"
+    played = choices(32, bundle=bundle(), play__rate=rate, play__target=targets, play__window=0, play__seed=1)
+    for tick in (0, 6, 2 * BAR + 12, 2 * BAR + 18):
+        pitch_at(played, tick)
+
+
 def test_no_note_is_moved() -> None:
     """Guards against a line that is bent to its target: each pitch is the one that its value means."""
     for seed in range(8):

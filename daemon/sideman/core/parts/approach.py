@@ -188,6 +188,10 @@ class Approach:
         self._layers = 0  # how many are known
         self._is_whole = False
 
+    def next_tick(self, tick: int) -> int | None:
+        """Return where the first target after `tick` is, None if none is known."""
+        return self.tick if tick < self.tick else self.then.next_tick(tick) if self.then is not None else None
+
     # -- ahead of time
 
     def work(self) -> bool:

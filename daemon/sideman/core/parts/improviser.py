@@ -303,8 +303,8 @@ class Improviser:
             length = value.ticks
             if self.bundle.classic:  # the smoothing rules may change the length
                 length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
-        if aim is not None and tick < aim.tick:  # a pulse, or what no value of the network fills
-            length = min(length, aim.tick - tick)
+        if aim is not None and (target := aim.next_tick(tick)) is not None:
+            length = min(length, target - tick)  # a pulse, or what no value of the network fills
         yours = self._yours(value, pitch, previous)
         return Choice(tick, length, index, value, pitch, touched.velocity, touched.delay, touched.loudness, yours)
 
