@@ -187,7 +187,12 @@ BROKEN: Mapping[str, tuple[object, str]] = {
     "no time": ({"notes": [note_row(1, 1, 60, beat_duration_s=0)]}, r"Expected `float` > 0.0 - at `\$\[0\].beat_dur"),
     "endless time": ({"notes": [note_row(1, 1, 60, duration_s=float("inf"))]}, "Infinity is not a number"),
     "beats in no bar": ({"beats": [[0.0, 1, 9, 4, "C"]]}, "beats: none of them lies in a bar"),
-    "a bar far away": ({"beats": [[0.0, 10**9, 1, 4, "C"]]}, r"Expected `int` <= 100000 - at `\$\[0\].bar`"),
+    "a bar far away": ({"beats": [[0.0, 10**9, 1, 4, "C"]]}, r"Expected `int` <= 10000 - at `\$\[0\].bar`"),
+    "a beat far away": ({"beats": [[0.0, 1, -(1 << 40), 4, "C"]]}, r"Expected `int` >= -100 - at `\$\[0\].beat`"),
+    "a note far away": (
+        {"notes": [note_row(1, 1 << 40, 60, onset_s=0.0)]},
+        r"Expected `int` <= 100 - at `\$\[0\].beat`",
+    ),
 }
 
 

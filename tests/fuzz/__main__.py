@@ -23,7 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 WORK = Path("build/fuzz")
-TARGET_NAMES = ["midi", "charts", "tunes", "scores", "bundles", "journals", "states", "settings", "socket", "osc"]
+TARGET_NAMES = [
+    "midi", "charts", "tunes", "scores", "databases", "bundles", "journals", "states", "settings", "socket", "osc",
+]  # fmt: skip
 MEMORY_MB = 1024
 INPUT_S, HANGS_S = 10, 300
 """How long an input may take: of the processor, and at all, should it never come back."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
@@ -33,9 +34,12 @@ from sideman.playing.state import STATE_VERSION, load_state, with_changes
 from sideman.takes.journal import Journal
 from sideman.takes.replay import performance_of
 from sideman_models.corpus.midi.parser import MidiError, parse_midi
+from sideman_models.corpus.weimar import Feels, read_solos
 from sideman_models.errors import ModelsError
+from sideman_models.music.solos import solo_to_piece
 from sideman_models.network.bundle import load_bundle, save_bundle
 from support.control import ControlScene, SocketClient, control_scene
+from support.corpora import beat_rows, note_row, solo_record
 from support.fakes import modern_bundle, performance
 from support.fakes import settings as made_settings
 from support.ireal import html_page, playlist_link, song_text
@@ -246,6 +250,19 @@ def tune_seeds() -> Iterator[bytes]:
     yield f'{head}[V:1]"Gm"G6&d6|Z2|[M:3/4]"^To Coda"{{ab}}g4!segno!|"A7"a6!D.S.!|\n\nX:2\nK:C\n"C"c|'.encode()
 
 
+def read_databases(path: Path) -> None:
+    """Read a database of solos with every choice of feels, and make pieces of them."""
+    for feels in get_args(Feels):
+        list(map(solo_to_piece, read_solos(path, feels=feels)))
+
+
+def database_seeds() -> Iterator[bytes]:
+    """A solo database: a solo in 4/4, one of another feel."""
+    notes, beats = [note_row(1, 1, 60), note_row(2, 3, 64, 2, 3)], beat_rows(["C^7", "", "D-7", "NC"] * 2)
+    for record in (solo_record(notes, beats), solo_record(notes, beats, rhythmfeel="LATIN")):
+        yield json.dumps(record).encode()
+
+
 def bundle_seeds() -> Iterator[bytes]:
     """A small bundle: its description, its archive, an array."""
     with tempfile.TemporaryDirectory() as folder:
@@ -322,6 +339,13 @@ TARGETS: dict[str, Target] = {
         lambda: iter([b"\1" + SCORE, SCORE]),
         (ChartError,),
         "<harmony> <root> <degree> <ending <repeat <!DOCTYPE <time> <measure> <transpose> <note> <duration>",
+    ),
+    "databases": Target(
+        file_feed("a.jsonl", read_databases),
+        database_seeds,
+        (ModelsError,),
+        '"notes":[[ "beats":[[ null true NaN 1e308 -9 "4/4" "SWING" "BALLAD" "C^7" "NC"',
+        max_bytes=1 << 13,
     ),
     "bundles": Target(
         bundle_feed,

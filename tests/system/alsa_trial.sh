@@ -203,7 +203,7 @@ harmless() {
 }
 try "clock, sysex, controllers and nonsense change nothing" harmless
 loop() {
-  play --set play.seed=3 --set tempo.bpm=240 && aconnect "$(client sideman):0" "$(client sideman-in):0" &&
+  play --set play.seed=3 --set tempo.bpm=240 --set midi.echo_ms=1000 && aconnect "$(client sideman):0" "$(client sideman-in):0" &&
     more_bars 5 && stop && same
 }
 try "its own notes coming back change nothing" loop

@@ -157,7 +157,7 @@ with wave.open(sys.argv[1]) as file:
     samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
 loudness = (samples**2).mean() ** 0.5 / 32768
 print(f"     {loudness:.4f} of full scale")
-sys.exit(loudness < 0.002)
+sys.exit(bool(loudness < 0.002))
 PYTHON
   }
   try "it is heard" loud

@@ -84,6 +84,8 @@ def _processes(daemon: int, chromium: Any) -> dict[str, int]:
 def _measured(cdp: Any, processes: dict[str, int]) -> dict[str, float]:
     """All figures of one minute."""
     cdp.send("HeapProfiler.collectGarbage")
+    cdp.send("Memory.simulatePressureNotification", {"level": "critical"})  # give back what is kept for later use
+    cdp.send("HeapProfiler.collectGarbage")
     row = {}
     for name, pid in processes.items():
         lines = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]

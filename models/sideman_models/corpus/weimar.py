@@ -61,7 +61,9 @@ BALLAD_BPM = 100.0
 
 _MAX_DELAY_BEATS = 0.25
 T = TypeVar("T")
-_Bar = Annotated[int, Meta(ge=-100_000, le=100_000)]
+# A grid has a chord for each beat from its first bar to its last one, so a row far away would make it large.
+_Bar = Annotated[int, Meta(ge=-10_000, le=10_000)]
+_Beat = Annotated[int, Meta(ge=-100, le=100)]
 _Pitch = Annotated[int, Meta(ge=0, le=127)]
 
 
@@ -113,7 +115,7 @@ class _BeatRow(msgspec.Struct, frozen=True):
     """A row of `beats`: `period` is the number of beats of its bar."""
 
     bar: _Bar
-    beat: int
+    beat: _Beat
     period: int
     chord: str
     onset_s: Annotated[float, Meta(gt=-1e6, lt=1e6)] | None = None
@@ -129,7 +131,7 @@ class _NoteRow(msgspec.Struct, frozen=True):
     """A row of `notes`. Tatum 1 of `division` is on the beat."""
 
     bar: _Bar
-    beat: int
+    beat: _Beat
     tatum: Annotated[int, Meta(ge=1)]
     division: Annotated[int, Meta(ge=1)]
     onset_s: Annotated[float, Meta(gt=-1e6, lt=1e6)]
