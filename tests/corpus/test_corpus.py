@@ -116,14 +116,16 @@ def test_solos_that_are_left_out_are_counted(tmp_path: Path) -> None:
             solo_record(row, beat_rows(CHORDS), signature="3/4"),
             solo_record(row, beat_rows(["NC"] * 8)),
             solo_record([], beat_rows(CHORDS)),
+            solo_record([note_row(1, 9, 60)], beat_rows(CHORDS)),
         ],
     )
     corpus = read_corpus([path])
     assert len(corpus.pieces) == 1
-    assert corpus.left_out == {"not swing": 1, "not in 4/4": 1, "without chords": 1, "empty": 1}
+    reasons = {"not in 4/4": 1, "without chords": 1, "empty": 1, "without notes on their beats": 1}
+    assert corpus.left_out == {**reasons, "not swing": 1}
     all_feels = read_corpus([path], ReadingOptions(feels="all"))
     assert [piece.other_feel for piece in all_feels.pieces] == [False, True]
-    assert all_feels.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
+    assert all_feels.left_out == reasons
 
 
 def test_solos_of_one_feel_can_be_chosen(tmp_path: Path) -> None:

@@ -319,6 +319,14 @@ idle() {
 }
 try "without anything to play, it still feeds the watchdog" idle
 stop
+learns() { # in a process of its own, which ends with it
+  settings "$FAST"$'\n'"model: {learn: true}"
+  systemctl reset-failed sideman
+  start && soon pgrep -P "$(main_pid)" >/dev/null && soon more_bars_than 24 || return 1
+  echo "     $(pgrep -c -P "$(main_pid)") process beside it; $(systemctl show sideman -p MemoryCurrent --value) bytes in all"
+  ! said -p 0..4 | grep 'learn' && stops_well && nobody_left
+}
+try "it learns from what is played, within what the unit may have" learns
 
 # -- errors that a restart does not help
 wrong() {

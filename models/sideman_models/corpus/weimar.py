@@ -179,6 +179,8 @@ class _Record(msgspec.Struct, frozen=True):
                 raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
             if (beat := grid.beat_number(note)) is not None:
                 on_grid.append((TICKS_PER_QUARTER * (beat + (note.tatum - 1) / note.division), note))
+        if not on_grid:
+            return "without notes on their beats"
         on_grid.sort(key=lambda one: one[0])
         starts = {(beat.bar, beat.beat): beat.onset_s for beat in beats if beat.onset_s is not None}
         placed = tuple(_notes_with_ends(on_grid, starts))
