@@ -65,6 +65,7 @@ _SIGNS = {
 _TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 _ORDER = re.compile(r"([A-Za-z])|([(])|([)])|(\d{1,3})")
 _KEY = re.compile(r"([A-G][b#]?)[ \t]*([A-Za-z]*)")
+_MAX_TEMPO_LENGTH = 100
 _TEMPO = re.compile(r"((?:\d{1,3}/\d{1,3}[ \t]*)*)=?[ \t]*(\d{1,4}(?:\.\d{1,3})?)\s*$")
 
 
@@ -399,7 +400,7 @@ def _length(match: re.Match[str]) -> Fraction:
 
 def _tempo(text: str) -> float | None:
     """The tempo in quarter notes a minute: `1/4=120`, `"Slow" 3/8=60`, `120`."""
-    match = _TEMPO.search(re.sub(r'"[^"]*"', "", text).strip())
+    match = _TEMPO.search(re.sub(r'"[^"]*"', "", text).strip()[-_MAX_TEMPO_LENGTH:])
     if match is None:
         return None
     beats = [Fraction(int(a), int(b) or 1) for a, b in re.findall(r"(\d+)/(\d+)", match[1])]

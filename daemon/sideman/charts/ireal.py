@@ -49,7 +49,7 @@ _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = SONG.bytes  # characters; a full page of iReal Pro has about two thousand
 
 _TOKEN = re.compile(
-    r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
+    r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^<>]*)>|(?P<other>\([^()]*\))"
     r"|(?P<chord>[A-GW][b#]?(?:\*[^*|\[\]{}]{0,40}\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
     r"|(?P<unknown>(?s:.))"
@@ -61,7 +61,7 @@ _CELL = re.compile(
     rf"(?P<other>{_NO_NAME.pattern})|[A-H](?:is|es|(?<=[AE])s(?!us|[A-H]))?[b#]?(?:[-+^#bho\d]|sus|alt|add)*(?:/[A-H](?:is|es|(?<=[AE])s)?[b#]?)?"
 )
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
-_RETURN = re.compile(r"<[^>]*(?:D\.?\s?[CS]\b|Da\s+Capo|Dal\s+Segno)", re.IGNORECASE)
+_RETURN = re.compile(r"<[^<>]*(?:D\.?\s?[CS]\b|Da\s+Capo|Dal\s+Segno)", re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 

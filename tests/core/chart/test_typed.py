@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, ChartError, Meter
@@ -41,6 +43,20 @@ def test_what_stands_before_the_music_is_understood(text: str, title: str, about
     """Guards against: a chart that is refused for its title, and a tempo or a style that is not read."""
     chart = read(text)
     assert (chart.info.title, str(chart.info), len(chart.bars)) == (title, about, 2)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["title: Ours", "tempo: 66", "key: F", "tempo: |", "\t", "  ", " ", ",", ";", "Dm7", "\n"])
+    )
+)
+@example(["\t", "\t", "title: Ours", "\t", "tempo: 66", "\n", "| C |"])
+@example(["title: Ours", "\t" * 50_000, "| C |"])
+@example([" " * 50_000, "title: Ours", " ", "\t" * 50_000, ",", "\n", "| C |"])
+def test_headers_may_stand_anywhere_in_their_lines(parts: list[str]) -> None:
+    """Guards against a chart whose blanks before a header end the program, or keep it busy for hours."""
+    with contextlib.suppress(ChartError):
+        read("".join(parts))
 
 
 @given(st.lists(CHORDS, min_size=2, max_size=12))

@@ -171,7 +171,9 @@ _OTHER_NAMES = {
     "groove": "style", "rhythm": "style",
 }  # fmt: skip
 _KNOWN_HEADERS = "|".join([*_HEADER_PARSERS, *_OTHER_NAMES])
-_NEXT_HEADER = re.compile(rf"(?:[ \t]*[,;]|[ \t]{{2,}}|\t)[ \t]*(?=(?:{_KNOWN_HEADERS})[ \t]*[:=])", re.IGNORECASE)
+_NEXT_HEADER = re.compile(  # possessive, and from the first blank on: a line of blanks costs only its length
+    rf"(?<![ \t])(?:[ \t]*+[,;][ \t]*+|[ \t]{{2,}}+|\t)(?=(?:{_KNOWN_HEADERS})[ \t]*+[:=](?!\s*\|))", re.IGNORECASE
+)
 
 
 def _is_title(line: str) -> bool:
@@ -248,7 +250,7 @@ class _ChartReader:
         for at, line in enumerate(lines):
             self._line = at + 1
             if _HEADER.fullmatch(line):
-                for each in _NEXT_HEADER.split(line):
+                for each in _NEXT_HEADER.split(line.strip()):
                     name, text = _HEADER.fullmatch(each).groups()  # type: ignore[union-attr]
                     self._read_header(name.lower(), text.strip())
             elif line.strip():
