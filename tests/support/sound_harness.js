@@ -6,6 +6,7 @@ export const handlers = {};
 export const requests = [];
 const setTimeoutReal = window.setTimeout.bind(window); // before a test slows the page's timers down
 export const store = {
+  state: { notes: new Map(), settings: {} },
   on(name, handler) { (handlers[name] ??= []).push(handler); return () => {}; },
   clock: { toLocal: (second) => 1000 * second - OFFSET_MS, now: (ms) => second(ms) },
   request: async (what) => { requests.push(what); return {}; },

@@ -35,7 +35,7 @@ TIMEOUT_S = 60.0  # against hanging only
 _NEAR = 15  # readings, about as many as in a second
 BEFORE_S, AFTER_S = 0.06, 0.1  # where the onset of a note is looked for
 _KNOWN_S, _STILL_S = 0.05, 0.04  # of that: what the wave is foreseen from, and what says how well
-_ORDER = 32  # samples
+_ORDER = 64  # samples
 BAND = {"solo": "solo", "bass": "bass", "comp": "shells", "drums": "drums"}
 """The part of the page that a voice of the band sounds in."""
 _CLOCK_READINGS = 50
@@ -144,7 +144,7 @@ class Recording:
         """By how many seconds the note that is due at `second` sounds later; None if it does not sound there."""
         new = _unforeseen(self.between(part, second - BEFORE_S, second + AFTER_S), round(_KNOWN_S * self.rate))
         still = _peak(new[: round(_STILL_S * self.rate)])
-        above = np.flatnonzero(new > 2.5 * still + 0.03 * _peak(new) + 1e-5)
+        above = np.flatnonzero(new > 1.5 * still + 0.03 * _peak(new) + 1e-5)
         return None if not len(above) else float(above[0] / self.rate - BEFORE_S)
 
     def lost(self, part: str, second: float) -> bool:
