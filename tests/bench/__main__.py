@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if args.json:
         print(json.dumps({"figures": [figure.object() for figure in figures]}, indent=2, ensure_ascii=False))
         return
-    print("This takes about seven minutes. Let the machine do as little else as possible meanwhile.\n", file=sys.stderr)
+    print("This takes about eight minutes. Let the machine do as little else as possible meanwhile.\n", file=sys.stderr)
     for figure in figures:
         print(table([figure]), flush=True)
 

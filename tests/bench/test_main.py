@@ -18,7 +18,7 @@ from support.processes import daemon_environment
 EVERYTHING = ["start", "memory of", "processor", "memory of", "processor", "step, ", "step of default",
               "a whole decision", "a decision", "step beside Keras",
               "sending: late", "hearing", *["band: "] * 4, "sending while it learns",
-              "memory of the process", "one update", *["ports: "] * 3, *["sending beside"] * 4, *["page "] * 2,
+              "memory of the process", "one update", *["ports: "] * 3, *["sending beside"] * 4, *["page "] * 3,
               *["clock in: off the beat"] * 7, "rendering at rate beat", "rendering at rate phrase", "evaluate",
               *["reading "] * len(READERS), *["the main thread while"] * len(KEPT), "reading MIDI files",
               "training the assignment", "memory: growth"]  # fmt: skip

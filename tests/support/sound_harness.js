@@ -6,6 +6,7 @@ export const handlers = {};
 export const requests = [];
 const setTimeoutReal = window.setTimeout.bind(window); // before a test slows the page's timers down
 export const store = {
+  state: { notes: new Map(), settings: {} },
   on(name, handler) { (handlers[name] ??= []).push(handler); return () => {}; },
   clock: { toLocal: (second) => 1000 * second - OFFSET_MS, now: (ms) => second(ms) },
   request: async (what) => { requests.push(what); return {}; },
@@ -31,10 +32,11 @@ export async function emitAll(events) {
 export const pause = (seconds) => new Promise((done) => setTimeoutReal(done, 1000 * seconds));
 
 export class Recorder {
-  static async of(sound, names) {
+  /** Record these parts of `sound`, "all" of them together too; `module` is the address of sound_recorder.js. */
+  static async of(sound, names, module = "/test/sound_recorder.js") {
     const recorder = new Recorder();
     const context = (recorder.context = sound.context);
-    await context.audioWorklet.addModule("/test/sound_recorder.js");
+    await context.audioWorklet.addModule(module);
     recorder.parts = {};
     for (const name of names) {
       const node = new AudioWorkletNode(context, "recorder", { channelCount: 1, channelCountMode: "explicit" });

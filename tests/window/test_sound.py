@@ -84,6 +84,63 @@ def test_a_note_that_moves_sounds_once_where_it_is_now(open_sound: OpenSound) ->
     assert abs(error) <= BOUND_S
 
 
+@pytest.mark.parametrize("moved", [0.85, 1.15])
+def test_a_hi_hat_that_moves_sounds_once_where_it_is_now(open_sound: OpenSound, moved: float) -> None:
+    """Guards against: a hi-hat that sounds at its old place too, or is cut off there: it may choke only others."""
+    hat = {"voice": "drums", "pitch": 46, "length_s": 1.0}
+    events = [coming(1, 1.0, 1.0, **hat), coming(1, moved, moved - 0.5, **hat)]
+    recording = record(open_sound(), ["drums"], events, tail=1.5)
+    error = recording.onset_error("drums", moved)
+    assert error is not None
+    assert abs(error) <= BOUND_S
+    assert recording.loudest("drums", 0.5, moved - 0.02) < 1e-4
+    assert recording.loudest("drums", moved + 0.2, moved + 0.4) > 0.1 * recording.loudest("drums", moved, moved + 0.2)
+
+
+def test_what_was_announced_before_the_sound_is_switched_on_is_on_its_second(open_sound: OpenSound) -> None:
+    """Guards against: a band that drags for some seconds after the tap that lets it sound, until new plans come."""
+    made = open_sound().evaluate(
+        """async (note) => {
+            const second = t.second() + 60;
+            t.store.state.notes.set(1, { ...note, planned: true, second });
+            t.store.state.notes.set(2, { ...note, note: 2, planned: true, second: second - 120 });
+            t.store.state.notes.set(3, { ...note, note: 3, planned: false, second });
+            await sound.start();
+            const known = sound.schedule.notes.get(1);
+            const error = known && known.at - sound.clock.at(t.store.clock.toLocal(second));
+            return { numbers: [...sound.schedule.notes.keys()], sounds: Boolean(known?.voice), error };
+        }""",
+        coming(1, 1.0),
+    )
+    assert made["numbers"] == [1]
+    assert made["sounds"]
+    assert abs(made["error"]) <= BOUND_S
+
+
+@pytest.mark.parametrize("message", ["beat", "played", "released"])
+def test_what_is_planned_follows_the_output_with_each_message(open_sound: OpenSound, message: str) -> None:
+    """Guards against: a bass that drags for two bars after a hitch of the sound card, while the soloist rests."""
+    moved_s = open_sound().evaluate(
+        """async ([message, note]) => {
+            await sound.start();
+            t.emit({ ...note, second: t.second() + 60 });
+            const before = sound.schedule.notes.get(1).at;
+            const { context } = sound, read = context.getOutputTimestamp.bind(context);
+            context.getOutputTimestamp = () => {
+                const { contextTime, performanceTime } = read();
+                return { contextTime: contextTime - 0.2, performanceTime };
+            };
+            for (let n = 0; n < 5; n += 1) {
+                await t.pause(0.03);
+                t.emit({ ...note, event: message, note: 2, bar: 1, beat: n, second: t.second() });
+            }
+            return sound.schedule.notes.get(1).at - before;
+        }""",
+        [message, coming(1, 1.0)],
+    )
+    assert abs(moved_s + 0.2) <= BOUND_S
+
+
 @pytest.mark.parametrize("silencer", ["t.emit({ event: 'ended' })", "sound.panic()", "sound.stop()"])
 def test_everything_falls_silent_within_a_tenth_of_a_second(open_sound: OpenSound, silencer: str) -> None:
     """Guards against: a chord that hangs in the page after a panic, or when the daemon has been killed."""

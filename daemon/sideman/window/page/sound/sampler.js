@@ -35,7 +35,7 @@ export class Sampler {
     this.#makeRoom(at);
     const voice = new Voice(this.context, zone, pitch, velocity, at, this.#part(part).gain);
     for (const other of zone.choke ? this.voices : []) {
-      if (other.zone.choke !== zone.choke) continue;
+      if (other.zone.choke !== zone.choke || !other.end) continue; // one that was stopped before it began plays no part
       if (other.at <= at) other.fade(at, CHOKE_S);
       else voice.fade(other.at, CHOKE_S);
     }

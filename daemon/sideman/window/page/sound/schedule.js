@@ -19,7 +19,6 @@ export class Schedule {
 
   /** A planned note, or one that is known and moves, as with a new tempo. */
   coming(event) {
-    this.#follow();
     this.forget(event.note);
     if (event.pitch === null) return;
     const margin = this.put(event);
@@ -64,7 +63,7 @@ export class Schedule {
   }
 
   /** The output may have stood still for a moment: what has not begun is due at another second of the context. */
-  #follow() {
+  follow() {
     const soon = this.clock.context.currentTime + SOON_S;
     for (const [number, { event, at }] of [...this.notes]) {
       if (at < soon || Math.abs(this.#at(event) - at) < MOVED_S) continue;

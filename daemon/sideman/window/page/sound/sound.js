@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sound of the page: the band or a take, the metronome, and what is played on the page itself.
 //
-// `createSound(store)` needs of the store: on(name, handler) for the daemon's events and for `ended`, and
-// clock.toLocal(second) and clock.now(milliseconds), from the daemon's clock to performance.now() and back.
+// `createSound(store)` needs of the store: on(name, handler) for the daemon's events and for `ended`,
+// clock.toLocal(second) and clock.now(milliseconds), from the daemon's clock to performance.now() and back, and
+// state.notes, of which those that are planned sound too when the sound is switched on.
 
 import { Bank } from "./bank.js";
 import { AudioClock, median } from "./clock.js";
@@ -39,7 +40,12 @@ class Sound {
     this.parts = structuredClone(PARTS);
     this.volumes = {};
     this.metronomeOn = false;
-    for (const [name, handler] of Object.entries(this.#handlers())) store.on(name, handler);
+    for (const [name, handler] of Object.entries(this.#handlers())) {
+      store.on(name, (event) => {
+        if (this.on) this.schedule.follow();
+        handler(event);
+      });
+    }
   }
 
   /**
@@ -56,6 +62,7 @@ class Sound {
     }
     this.on = true;
     if (!(await this.load())) this.problem = "samples";
+    this.#takePlanned();
     this.#setMetronome();
     return { on: this.on, problem: this.problem };
   }
@@ -141,6 +148,15 @@ class Sound {
         this.panic();
       },
     };
+  }
+
+  /** What was announced while the sound was off or its instruments were loading; to wait until it is struck is too late. */
+  #takePlanned() {
+    const now = this.store.clock.now();
+    for (const note of this.store.state.notes.values()) {
+      const isMissing = !this.schedule.notes.get(note.note)?.voice;
+      if (note.planned && note.second > now && isMissing) this.schedule.coming(note);
+    }
   }
 
   #setTempo(line) {
