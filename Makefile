@@ -33,11 +33,11 @@ quick: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
 		-m "not (browser or link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
-# Tests of ports, of Link and of the page in a browser listen to the time: they run after the others, in two rows, each one
-# after the other.
+# Many tests wait for processes, so more of them run than there are processors. Tests of ports, of Link and of the page in
+# a browser listen to the time: they run after the others, in two rows, each one after the other.
 test: lint
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
+	$(BIN)/coverage run -m pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN))) --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -m "browser or link or ports" $(ARGS) || $(none_chosen)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report

@@ -41,6 +41,7 @@ logged() { said | grep -q "$1"; }
 is() { [ "$(systemctl show sideman -p "$1" --value)" = "$2" ]; }
 settings() { printf '# written by dropins_trial.sh\nplay: {rests: 0, late_ms: 1000}\n%s\n' "$*" >"$CONFIG"; }
 with() { # FILE [MORE LINES]: the unit with this file alone, and patience for a slow machine
+  systemctl stop sideman
   rm -rf "$MORE"
   mkdir -p "$MORE"
   [ -z "$1" ] || sed 's/^User=you$/User=player/' "$FILES/$1.conf" >"$MORE/$1.conf"
