@@ -5,13 +5,10 @@
 
 The daemon, the page's process and the page are the real ones, as `make play` starts them, without MIDI ports. All
 panels are open, the metronome clicks, and a key is played each minute. Each minute, after the browser has collected its
-garbage, it prints the memory that each process has for itself (USS) and with its share of what is common (PSS), the
-JavaScript heap, and the objects that live. At the end it compares the last third of the time with the second third, for
-the first one fills what has a bound; it fails if anything has grown by more than a twentieth.
-
-What it found: daemon, page process, JavaScript heap, nodes, listeners and audio nodes stay as they are; the renderer of
-Chromium 156 took 0.6 MB more a minute, 100 after an hour where it had begun with 68, although each of its audio nodes
-was collected. Sources with an automated gain alone leave nothing behind; what does is not known yet.
+garbage and given back what it keeps for later, it prints the memory that each process has for itself (USS) and with its
+share of what is common (PSS), the JavaScript heap, and the objects that live. At the end it compares the last third of
+the time with the second third, for the first one fills what has a bound; it fails if anything has grown by more than a
+twentieth.
 """
 
 from __future__ import annotations

@@ -47,10 +47,22 @@ export function panel(store, name, fill) {
   return content;
 }
 
+/** Let an element show a text. What it shows already is left alone: a new text costs memory and a new layout. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Show a line of text in its element, which is hidden while there is none. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  setText(element, text);
   element.hidden = text === "";
+}
+
+/** Give `list` a row for each of `items`: `makeRow()` makes one, `fillRow(row, item)` fills it. Rows are used again. */
+export function fillRows(list, items, makeRow, fillRow) {
+  while (list.childElementCount > items.length) list.lastElementChild.remove();
+  while (list.childElementCount < items.length) list.append(makeRow());
+  items.forEach((item, index) => fillRow(list.children[index], item));
 }
 
 /** Say it to a screen reader, politely, if so much is to be spoken: `least` is of SPOKEN. Returns whether it was said. */

@@ -2,7 +2,7 @@
 // The chart: an HTML table, four bars a row. Each bar is a button that a screen reader reads as "bar 5, D minor 7".
 // Touch a bar to go there; drag over bars, or extend with Shift and the arrow keys, to repeat them.
 
-import { button, make, say, speak } from "../dom.js";
+import { button, make, say, setText, speak } from "../dom.js";
 import { chordIndex, loopedBars, placeAt, printedChord, spokenChord } from "../music.js";
 import { word } from "../words.js";
 
@@ -35,7 +35,7 @@ export function showChart(store) {
     const loop = loopedBars(chart, settings["practice.loop"]);
     markBars(section, "looped", loop);
     const coming = [status?.practice, status?.target].filter(Boolean).join(", ");
-    practice.firstElementChild.textContent = coming;
+    setText(practice.firstElementChild, coming);
     loopEnd.hidden = !loop;
     practice.hidden = !loop && !coming;
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Now: this chord and the next two in type that is read from a music stand; whose turn it is, and the countdown.
 
-import { make, speak } from "../dom.js";
+import { make, setText, speak } from "../dom.js";
 import { chordsFrom, placeAt, printedChord } from "../music.js";
 import { word } from "../words.js";
 
@@ -12,16 +12,16 @@ export function showNow(store) {
   const show = () => {
     const { status, chart, top } = store.state;
     const beat = store.clock.tempo ? store.clock.beatAt(store.clock.now()) : (status?.beat ?? 0);
-    byId("song").textContent = chart
+    setText(byId("song"), chart
       ? [chart.title, chart.key && word("in-key", { key: printedChord(chart.key) })].filter(Boolean).join(" · ")
-      : "";
+      : "");
     if (!chart?.bars.length || !status) return;
     const place = placeAt(chart, top, Math.max(beat, top));
     const [chord, ...next] = chordsFrom(chart, place, 3).map(printedChord);
-    byId("chord").textContent = printedChord(status.chord || chord || "");
-    byId("next-chords").textContent = next.length ? `→ ${next.join(" → ")}` : "";
+    setText(byId("chord"), printedChord(status.chord || chord || ""));
+    setText(byId("next-chords"), next.length ? `→ ${next.join(" → ")}` : "");
     const text = turnText(status, place, beat);
-    byId("turn-text").textContent = text.shown;
+    setText(byId("turn-text"), text.shown);
     document.body.dataset.turn = status.doing;
     if (text.who !== spoken) {
       spoken = text.who;

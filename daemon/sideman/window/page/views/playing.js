@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Playing along: the computer's keys, MIDI keyboards, a keyboard for fingers, and how late it all is.
 
-import { button, make } from "../dom.js";
+import { button, make, setText } from "../dom.js";
 import { pitchName } from "../music.js";
 import { ComputerKeys } from "../sound/keys.js";
 import { MidiKeyboards } from "../sound/midi.js";
@@ -104,6 +104,5 @@ function showLatency(line, own, band) {
     parts.push(word("playing.latency", { own: round(own.own), input: round(own.input), answer: round(own.answer) }));
   }
   if (band.ahead !== null) parts.push(word("playing.ahead", { ahead: round(band.ahead), late: band.late }));
-  const text = parts.join(" ");
-  if (line.textContent !== text) line.textContent = text;
+  setText(line, parts.join(" "));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is always at hand: hear it, start and stop, the modes, the tempo, again, panic.
 
-import { make, say, speak } from "../dom.js";
+import { make, say, setText, speak } from "../dom.js";
 import { readChoices } from "../store.js";
 import { word, wordIfAny } from "../words.js";
 
@@ -78,9 +78,9 @@ export function showTransport(store, sound) {
   const update = () => {
     const status = store.state.status;
     const rolls = Boolean(status?.rolling) && !status.waiting;
-    byId("roll-or-stop").textContent = word(rolls ? "stop" : "start");
+    setText(byId("roll-or-stop"), word(rolls ? "stop" : "start"));
     for (const each of byId("modes").children) each.setAttribute("aria-pressed", each.value === status?.mode);
-    byId("tempo").textContent = status ? word("bpm", { bpm: Math.round(status.bpm) }) : "";
+    setText(byId("tempo"), status ? word("bpm", { bpm: Math.round(status.bpm) }) : "");
     byId("next").hidden = !store.state.settings["chart.set"]?.length;
     for (const each of document.querySelectorAll("#transport button")) each.disabled = !store.state.connection.open;
   };
