@@ -415,6 +415,32 @@ def test_how_late_notes_leave_is_shown_apart_from_how_late_the_page_learns_of_th
     wait_until(page, lambda: [int(row.split()[-1]) for row in learned.all_inner_texts()] == [0] * 7 + [4])
 
 
+def test_rows_that_change_stay_the_same_elements(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
+    """Guards against: a page that takes more memory with each line, and a reader that loses its place in it."""
+    address, daemon = served
+    page = connected(open_page(address))
+    page.click("#panel-ports summary")
+    page.click("#panel-log summary")
+
+    def happens(name: str, number: int, pitch: int, pitch_name: str) -> None:
+        option = {"value": "C,0.500,+2", "pitch": pitch, "probability": 0.3}
+        daemon.send(
+            {"event": "choices", "beat": 1.0, "options": [option]}, {"event": "log", "level": "info", "text": name},
+            {**coming(number, second=1.0, voice="bass"), "event": "played", "sent": 1.0},
+        )  # fmt: skip
+        shown(page, "#panel-log li:first-child", name)
+        shown(page, "#choices li b", pitch_name)
+        shown(page, "#panel-ports .bars li:first-child span:last-child", str(number))
+
+    happens("first", 1, 60, "C4")
+    page.evaluate("() => document.querySelectorAll('li').forEach((each) => { each.seen = true; })")
+    happens("second", 2, 62, "D4")
+    unseen = "[...document.querySelectorAll('li')].filter((each) => !each.seen)"
+    new = page.evaluate(f"() => {unseen}.map((each) => each.innerText)")
+    assert new == ["second"]
+    assert page.locator("#panel-log li").all_inner_texts()[:2] == ["second", "first"]
+
+
 def test_two_pages_see_the_same(served: tuple[str, ScriptedDaemon], open_page: OpenPage) -> None:
     """Guards against: a phone on the stand that does not follow the laptop."""
     address, daemon = served
