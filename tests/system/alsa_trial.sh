@@ -144,7 +144,7 @@ try "every note that was heard is released" released
 as_written() { # what was heard is what is in the log, from where aseqdump came in to the last bar that was finished
   local first
   written >"$WORK/written" && ons >"$WORK/ons"
-  for first in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  for first in $(seq 32); do
     tail -n +$first "$WORK/written" >"$WORK/part"
     [ -s "$WORK/part" ] && cmp -s "$WORK/part" <(head -n "$(wc -l <"$WORK/part")" "$WORK/ons") && return 0
   done
