@@ -1,7 +1,8 @@
 # make env     .venv with the `sideman` command in it: all that playing needs
 # make play    play now, and open the page that shows, sounds and steers it; ARGS="--preset bebop" goes to `sideman run`
 # make quick   the tests that need no TensorFlow, MIDI port or process of their own: a minute, for the loop of work
-# make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well)
+# make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well);
+#              COVERAGE=no is twice as fast
 # make trials  play with real programs (fluidsynth, Ardour, Hydrogen …), if they are installed; ARGS="klick ardour"
 # make lint    the part of it that only reads the code
 # make docs    the API reference, into build/docs
@@ -19,6 +20,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	"$$each" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, $$below))" \
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
+COVERAGE ?= yes
 
 .PHONY: env play quick test trials lint docs generate bench audit fuzz lock clean
 .DELETE_ON_ERROR:
@@ -33,15 +35,16 @@ quick: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
 		-m "not (browser or link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
-# Many tests wait for processes, so more of them run than there are processors. Tests of ports, of Link and of the page in
-# a browser listen to the time: they run after the others, in two rows, each one after the other.
+# Tests of ports, of Link and of the page in a browser listen to the time: they run after the others, in two rows, each one
+# after the other. COVERAGE=no leaves out the measuring of coverage, with which Python is more than twice as slow.
 test: lint
-	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN))) --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -m "browser or link or ports" $(ARGS) || $(none_chosen)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@$(if $(measured),$(BIN)/coverage erase)
+	$(run_tests) -n auto --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
+	$(run_tests) -n 2 --dist loadgroup -m "browser or link or ports" $(ARGS) || $(none_chosen)
+	@$(if $(measured),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
+measured    = $(filter-out no,$(COVERAGE))
+run_tests   = $(BIN)/$(if $(measured),coverage run,python) -m pytest
 none_chosen = [ $$? -eq 5 ]  # by ARGS: pytest's exit status if there is no test
 
 trials: $(VENV)/.test
