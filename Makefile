@@ -35,12 +35,12 @@ quick: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
 		-m "not (browser or link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
-# Tests of ports, of Link and of the page in a browser listen to the time: they run after the others, in two rows, each one
-# after the other. COVERAGE=no leaves out the measuring of coverage, with which Python is more than twice as slow.
+# Tests of ports, of Link and of the page in a browser listen to the time: they run one after the other, and alone.
+# COVERAGE=no leaves out the measuring of coverage, with which Python is more than twice as slow.
 test: lint
 	@$(if $(measured),$(BIN)/coverage erase)
 	$(run_tests) -n auto --dist worksteal -m "not (browser or link or ports)" $(ARGS) || $(none_chosen)
-	$(run_tests) -n 2 --dist loadgroup -m "browser or link or ports" $(ARGS) || $(none_chosen)
+	$(run_tests) -m "browser or link or ports" $(ARGS) || $(none_chosen)
 	@$(if $(measured),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 measured    = $(filter-out no,$(COVERAGE))

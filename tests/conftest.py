@@ -22,7 +22,7 @@ _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", 
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
 
 ALONE = ("browser", "link", "ports")
-"""The markers of the tests that `make test` runs after all others, in two rows: of the page; of ports and of Link."""
+"""The markers of the tests that `make test` runs one after the other."""
 NOT_QUICK = (*ALONE, "slow", "subprocess", "system", "tensorflow")
 """The markers that `make quick` leaves out. Only a test with one of them may start a process or import TensorFlow."""
 _STARTS_A_PROCESS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
@@ -71,14 +71,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     text = collection_path.read_text("utf-8")
     return None if any(f"pytest.mark.{name}" in text for name in ALONE) else True
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test of `ALONE` into its row (see there), for `--dist loadgroup`."""
-    for item in items:
-        markers = [name for name in ALONE if item.get_closest_marker(name) is not None]
-        if markers:
-            item.add_marker(pytest.mark.xdist_group("page" if markers == ["browser"] else "ports"))
 
 
 @pytest.hookimpl(wrapper=True)

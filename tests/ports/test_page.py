@@ -50,6 +50,7 @@ def test_what_is_moved_on_the_page_is_heard_on_the_port(
             field.press("Enter")
         hears(synth, lambda note: 72 <= note[1] <= 84, SOLO)
         hears(synth, lambda note: note[0] & 0x0F == SOLO)  # bass, chords and drums are mute
+        steered = len(synth.messages())  # what came before may lack messages: JACK drops some while the browser starts
         page.locator("#modes button[value=off]").click()
         page.locator("#modes button[value=off][aria-pressed=true]").wait_for()
-        until(lambda: not hanging_notes(synth.messages()))
+        until(lambda: not hanging_notes(synth.messages()[steered:]))
