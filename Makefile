@@ -2,7 +2,7 @@
 # make play    play now, and open the page that shows, sounds and steers it; ARGS="--preset bebop" goes to `sideman run`
 # make quick   the tests that need no TensorFlow, MIDI port or process of their own: a minute, for the loop of work
 # make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well);
-#              COVERAGE=no is twice as fast
+#              COVERAGE=no leaves that out and is faster
 # make trials  play with real programs (fluidsynth, Ardour, Hydrogen …), if they are installed; ARGS="klick ardour"
 # make lint    the part of it that only reads the code
 # make docs    the API reference, into build/docs

@@ -243,7 +243,7 @@ def _give_sound(route: Route) -> None:
 def performance_epoch(page: Page) -> float:
     """The second of the monotonic clock at which the page's `performance.now()` began, as the browser itself says.
 
-    Raises RuntimeError if the browser counts by another clock: what it says must lie between readings of ours.
+    Raises RuntimeError if the browser counts by another clock: it must lie between two readings of Python's.
     """
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
