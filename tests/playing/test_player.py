@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mido
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sideman.core.actions import Panic
@@ -156,6 +156,20 @@ def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[t
     assert seconds == sorted(seconds)
     arrived = [report for report in recorder.reports if isinstance(report, InputReceived)]
     assert [(report.second, report.item) for report in arrived] == timed
+
+
+@given(st.lists(st.integers(40, 80), min_size=2, max_size=6, unique=True), st.floats(0.1, 3.9))
+@settings(max_examples=20)
+def test_notes_that_came_together_are_heard_before_it_chooses(pitches: list[int], second: float) -> None:
+    """Guards against: the notes of a chord that wait until it has chosen again after the first of them."""
+    assume(abs(second * 2 - round(second * 2)) > 4 * WAKE_AHEAD_S)  # something due goes first
+    clock = FakeClock([*(Arrival(second, NoteOn(pitch, 80, 1)) for pitch in pitches), Arrival(5.0, None)])
+    recorder = RecordingOutput(clock)
+    Player(performance().make_engine(0.0), recorder, clock, recorder.reports.append).run()
+    kinds = [type(report) for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
+    first = kinds.index(InputReceived)
+    assert kinds[first : first + len(pitches) + 1] == [InputReceived] * len(pitches) + [Advanced]
+    assert kinds.count(InputReceived) == len(pitches)
 
 
 def test_an_exception_releases_every_note_first() -> None:

@@ -136,6 +136,9 @@ class Player:
             self._receive(arrival, now)
         if self._stopping:
             return  # no more notes are to be played or chosen
+        if arrival is not None and not self._clock.is_idle():
+            self.wake_count += 1
+            return  # first comes what else has come in, unless something is due
         self._play_until(now)
         if now >= deadline:
             self.sends_at = math.inf

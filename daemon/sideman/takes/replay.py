@@ -170,9 +170,9 @@ class ReplayClock:
         self._second, self._had_time = 0.0, True
         self.ended = False
         """Whether the player ended as it did then; False if the take breaks off before."""
-        first = next(self._recorded, None)
-        if isinstance(first, Advanced):
+        if isinstance(first := next(self._recorded, None), Advanced):
             self._second = first.second
+        self._next = next(self._recorded, None)
 
     def now(self) -> float:
         """The recorded second."""
@@ -180,17 +180,20 @@ class ReplayClock:
 
     def wait(self, until: float) -> Arrival | None:  # noqa: ARG002 - the recorded wait counts
         """The input that was received then, or None; at the end of the take, the signal to stop."""
-        report, arrival = next(self._recorded, None), None
-        if isinstance(report, InputReceived):
-            arrival, report = Arrival(report.second, report.item), next(self._recorded, None)
-        match report:
+        arrival = None
+        if isinstance(received := self._next, InputReceived):
+            arrival = Arrival(received.second, received.item)
+            self._next = next(self._recorded, None)
+        match self._next:
             case Advanced(second, _, prepared):
                 self._second, self._had_time = second, prepared
+                self._next = next(self._recorded, None)
                 return arrival
             case PlayerEnded(second):
                 self._second, self.ended = second, True
-        if arrival is not None:  # the last line of a take that breaks off
-            self._second = arrival.second
+                self._next = None
+            case _ if arrival is not None:  # more had come in already, or the take breaks off
+                self._second, self._had_time = arrival.second, False
         return arrival or Arrival(self._second, None)
 
     def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
