@@ -77,6 +77,10 @@ class _JumpingClock:
         """Whether no arrival is waiting."""
         return True
 
+    def has_more(self) -> bool:
+        """See `Clock`."""
+        return False
+
 
 class _Nowhere:
     def send(self, message: tuple[int, ...]) -> None:

@@ -21,7 +21,10 @@ from support.recordings import DATA
 from support.watched import TURN_S, Line, WatchedPlay, watched_play
 
 RECORDED = Path(__file__).with_name("version-1.jsonl")
-"""The lines that a client of version 1 got before there was a version 2."""
+"""The lines that a client of version 1 got before there was a version 2.
+
+But for one: between two changes that came together there was one that said that no note was coming.
+"""
 TUNE: dict[str, Any] = {"play__rate": "eighth", "play__comp": "bass", "play__count_in": 1, "tempo__bpm": 200}
 SCRIPT = [
     (1.5, {"do": "set", "id": 1, "key": "play.temperature", "value": 0.7}),
@@ -43,7 +46,7 @@ VERSION_2: dict[str, Any] = {"v": 2, "choices": True}
 def test_a_client_of_version_1_gets_what_it_always_got(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against: a program of somebody's own that an update of sideman has broken, while a page is open beside."""
     monkeypatch.setenv("XDG_DATA_HOME", str(DATA))  # the default network and the bass of that time
-    tune = {**TUNE, "play__style": "plain"}
+    tune = {**TUNE, "play__style": "plain", "play__response": 0.0}
     lines = watched_play(tmp_path, 9.0, [{}, {"v": 2}, VERSION_2], SCRIPT, **tune).lines[0]
     recorded = [json.loads(line) for line in RECORDED.read_text().splitlines()]
     assert [line.get("event", line.get("id")) for line in lines] == [

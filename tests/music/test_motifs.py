@@ -38,10 +38,12 @@ def remembered(played: Played, limit: int = MEMORY_LIMIT) -> MotifMemory:
     return memory
 
 
-def searched_runs(played: Played, pitch: int | None) -> Runs:
-    """The longest runs, found by comparing every earlier place with the end."""
+def searched_runs(played: Played, pitch: int | None, *, heard: bool = False) -> Runs:
+    """The longest runs, found by comparing every earlier place with the end; `heard`: only the places of the player."""
     symbols, longest = [motif_symbol(value) for value, _, _ in played], np.zeros((2, SYMBOL_COUNT), np.uint8)
     for place, symbol in enumerate(symbols):
+        if heard and not played[place][2]:
+            continue
         run = 0
         while run < min(place, MAX_RUN) and symbols[place - 1 - run] == symbols[-1 - run]:
             run += 1
@@ -55,7 +57,9 @@ def searched_runs(played: Played, pitch: int | None) -> Runs:
 def test_runs_are_those_that_a_search_finds(played: Played, pitch: int | None, limit: int) -> None:
     """Guards against: motifs that are missed or invented, above all when the oldest notes are forgotten."""
     memory = remembered(played, limit)
-    np.testing.assert_array_equal(memory.longest_runs(pitch), searched_runs(played[-limit:], pitch))
+    for heard in (False, True):
+        found = memory.longest_runs(pitch, heard=heard)
+        np.testing.assert_array_equal(found, searched_runs(played[-limit:], pitch, heard=heard))
     assert len(memory) == min(limit, len(played))
 
 

@@ -148,6 +148,10 @@ class FakeClock:
         """Whether nothing that has arrived is waiting."""
         return not self.arrivals or self.arrivals[0].second > self.second
 
+    def has_more(self) -> bool:
+        """See `Clock`."""
+        return not self.is_idle()
+
 
 @dataclass
 class RecordingOutput:

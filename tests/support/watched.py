@@ -63,6 +63,10 @@ class ServingClock(FakeClock):
         """See `Clock`."""
         return not self.arrivals or self.arrivals[0].second > self.second
 
+    def has_more(self) -> bool:
+        """See `Clock`."""
+        return not self.is_idle()
+
 
 @dataclass
 class WatchedPlay:

@@ -152,6 +152,8 @@ class PlayMode(Protocol):
 
     gives_way: bool = False
     """Whether we stop at the next beat when the player comes in."""
+    answers: bool = False
+    """Whether our turns answer what the player has played."""
     name: ModeName
     start: int
     _settings: _TurnSettings
@@ -202,6 +204,8 @@ class OffMode(PlayMode):
 class TradeMode(PlayMode):
     """Turns of `play.trade_bars` bars each, counted from `start`; the first one is that of `play.trade_first`."""
 
+    answers = True
+
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
         turn = max(0, self._turn_at(tick))
@@ -222,7 +226,7 @@ class TradeMode(PlayMode):
 class AnswerMode(PlayMode):
     """We play while the player pauses."""
 
-    gives_way = True
+    gives_way = answers = True
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""

@@ -46,7 +46,10 @@ class Clock(Protocol):
         """Sleep until the second `until`, whatever arrives."""
 
     def is_idle(self) -> bool:
-        """Whether no arrival is waiting."""
+        """Whether there is time to choose ahead: no arrival is waiting."""
+
+    def has_more(self) -> bool:
+        """Whether, after an arrival, another one is waiting."""
 
 
 class Inbox:
@@ -170,3 +173,7 @@ class Inbox:
     def is_idle(self) -> bool:
         """See `Clock`."""
         return self._queue.empty()
+
+    def has_more(self) -> bool:
+        """See `Clock`."""
+        return not self._queue.empty()

@@ -136,7 +136,7 @@ class Player:
             self._receive(arrival, now)
         if self._stopping:
             return  # no more notes are to be played or chosen
-        if arrival is not None and not self._clock.is_idle():
+        if arrival is not None and self._clock.has_more():
             self.wake_count += 1
             return  # first comes what else has come in, unless something is due
         self._play_until(now)

@@ -167,7 +167,7 @@ class ReplayClock:
 
     def __init__(self, reports: Iterator[Report]) -> None:
         self._recorded = (report for report in reports if isinstance(report, InputReceived | Advanced | PlayerEnded))
-        self._second, self._had_time = 0.0, True
+        self._second, self._had_time, self._had_more = 0.0, True, False
         self.ended = False
         """Whether the player ended as it did then; False if the take breaks off before."""
         if isinstance(first := next(self._recorded, None), Advanced):
@@ -180,7 +180,7 @@ class ReplayClock:
 
     def wait(self, until: float) -> Arrival | None:  # noqa: ARG002 - the recorded wait counts
         """The input that was received then, or None; at the end of the take, the signal to stop."""
-        arrival = None
+        arrival, self._had_more = None, False
         if isinstance(received := self._next, InputReceived):
             arrival = Arrival(received.second, received.item)
             self._next = next(self._recorded, None)
@@ -193,7 +193,7 @@ class ReplayClock:
                 self._second, self.ended = second, True
                 self._next = None
             case _ if arrival is not None:  # more had come in already, or the take breaks off
-                self._second, self._had_time = arrival.second, False
+                self._second, self._had_more = arrival.second, True
         return arrival or Arrival(self._second, None)
 
     def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
@@ -206,6 +206,10 @@ class ReplayClock:
     def is_idle(self) -> bool:
         """Whether there was time to choose ahead then."""
         return self._had_time
+
+    def has_more(self) -> bool:
+        """Whether more had come in then. In takes of earlier versions, the player went on to what was due."""
+        return self._had_more
 
 
 class _NullOutput:

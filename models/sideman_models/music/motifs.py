@@ -122,10 +122,16 @@ class MotifMemory:
                 theirs = min(MAX_RUN, last_theirs + 1)
         self._table[:4, self._end - 1] = symbol, pitch, heard, theirs
 
-    def longest_runs(self, pitch: int | None) -> Runs:
-        """Return the longest run that each symbol would continue now; `pitch` is the last pitch."""
-        known, pitches, _, _, runs = self._columns
-        places = (runs != 0).nonzero()[0]  # three times as fast as of the numbers themselves
+    def longest_runs(self, pitch: int | None, *, heard: bool = False) -> Runs:
+        """Return the longest run that each symbol would continue now; `pitch` is the last pitch.
+
+        With `heard`, only what the player played counts as a continuation.
+        """
+        known, pitches, theirs, _, runs = self._columns
+        continued = runs != 0  # `nonzero` is three times as fast of flags as of numbers
+        if heard:
+            continued &= theirs != 0
+        places = continued.nonzero()[0]
         if not places.size:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)
         symbols = known[places].astype(np.intp)

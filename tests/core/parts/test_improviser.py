@@ -377,6 +377,21 @@ def test_a_motif_of_the_players_is_taken_up(strength: float, played: int) -> Non
     assert (choice.pitch == 69, choice.motif) == (bool(played), played)
 
 
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_an_answer_takes_up_what_the_player_played(is_theirs: bool) -> None:
+    """Guards against: turns that answer nothing, or that repeat our own motifs instead of the player's."""
+    player, plain = improviser(motif_bundle(), play__motif=2.0, play__response=0.5), improviser(modern_bundle())
+    for each in (player, plain):
+        for tick, pitch in zip(range(0, 48, 6), [60, 62, 65, 64, 69, 60, 62, 65], strict=True):
+            if is_theirs:
+                each.player_note_on(tick, pitch)
+            else:
+                each.record_played(Choice(tick, 6, None, Value("C", 6), pitch, 80))
+    (_, base), (_, alone), (_, answer) = plain.predict(48), player.predict(48), player.predict(48, answers=True)
+    assert np.abs(alone - base).max() > 1
+    np.testing.assert_allclose(answer - alone, is_theirs * 0.5 * (alone - base), atol=1e-5)
+
+
 def test_no_memory_of_motifs_is_no_effect() -> None:
     """Guards against: bundles of yesterday that play other notes, and a setting that is not off at 0."""
     plain, off = improviser(modern_bundle()), improviser(motif_bundle(), play__motif=0.0)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import PlayVariation
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.events import ChangeSettings, Choice, JumpToBar, NoteOff, NoteOn, SetChart, SetMode
@@ -228,10 +230,10 @@ def test_an_ending_without_a_chord_is_any_note() -> None:
 def test_the_text_says_what_comes_and_why_something_does_not() -> None:
     """Guards against a target that is left out without a word."""
 
-    def text(second: float = 0.0, **keys: Any) -> str:
+    def text(second: float = 0.0, again_s: float = math.inf, **keys: Any) -> str:
         made = performance(chart__changes=FORM, **keys)
         engine = made.make_engine(0.0)
-        play_on_fake_clock(engine, second)
+        play_on_fake_clock(engine, second, [(again_s, PlayVariation())] if again_s < second else [])
         return engine.snapshot(second).target
 
     assert text() == ""
@@ -243,6 +245,8 @@ def test_the_text_says_what_comes_and_why_something_does_not() -> None:
     assert text(play__target="7: 3").endswith(": there is no chord there (N.C.); name a note, such as Bb")
     assert text(play__target="40: 3") == "target: the form has no bar 40; its bars are 1-8"
     assert "outside play.range" in text(play__target="3: C8")
+    assert text(3.2, 3.0, play__target="3: 3").endswith(": the last phrase comes again")
+    assert text(3.2, 3.0, play__target="8: 3") == "target: 3 of Ebmaj7 in bar 8"
     ended = text(play__target="8.3: 3", chart__choruses=1)
     assert ended.endswith(": the last note sounds")
 

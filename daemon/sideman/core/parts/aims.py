@@ -8,7 +8,7 @@ and the settings in force; what was found is kept only as long as all of these a
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -199,11 +199,11 @@ class Aims:
 
     # -- what is shown
 
-    def text(self, tick: int, next_tick: int, last_tick: int, transpose: int) -> str:
+    def text(self, tick: int, next_tick: int, last_tick: int, varied: Callable[[int], bool], transpose: int) -> str:
         """Return the next target from `tick` on, as it is shown to an instrument in the key `transpose`.
 
         If it will not be played, the text says why. The next choice is for `next_tick`, the last one was for
-        `last_tick`. Empty without a target.
+        `last_tick`; `varied` says whether a phrase comes again at a tick. Empty without a target.
         """
         targets, play = self._live.play.target, self._live.play
         if not targets:
@@ -221,5 +221,7 @@ class Aims:
             problem = "sideman only listens" if play.mode == "off" else "your turn"
         if not problem and each.tick < next_tick and each.tick != last_tick:
             problem = "too late"
+        if not problem and varied(each.tick):
+            problem = "the last phrase comes again"
         words = f"target: {each.target.words(each.chord.shown(transpose))}"
         return f"{words}: {problem}" if problem else words

@@ -57,6 +57,8 @@ class ChoiceConstraints(Struct, frozen=True):
 
     player_onsets_per_beat: float = 0.0
     """How busy the player is whom we leave room; 0 if we leave none."""
+    answers: bool = False
+    """Whether this is an answer to the player, whose motifs then count for more: see `play.response`."""
     silent_ticks: int = 0
     """How long we have been silent; a silence must not become longer than `play.silence`."""
     length: int | None = None
@@ -247,8 +249,11 @@ class Improviser:
 
     # -- choosing
 
-    def predict(self, tick: int) -> tuple[Place, Logits]:
-        """Return the place of a value that begins at `tick`, and its logits (n_values,). Nothing is changed."""
+    def predict(self, tick: int, *, answers: bool = False) -> tuple[Place, Logits]:
+        """Return the place of a value that begins at `tick`, and its logits (n_values,). Nothing is changed.
+
+        For `answers` see `ChoiceConstraints`.
+        """
         line = self._line.copy()
         self._lookahead_state.assign(self.state)
         motifs = self._lookahead_motifs
@@ -263,12 +268,15 @@ class Improviser:
             self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
             if strength := self.settings.motif:
                 by_symbol = strength * symbol_logits(self._motif_rows, self._lookahead_runs)
+                if answers and (more := strength * self.settings.response):
+                    theirs = motifs.longest_runs(place.previous_pitch, heard=True)
+                    by_symbol += more * symbol_logits(self._motif_rows, theirs)
                 logits += by_symbol.take(self._symbols)
         return place, logits
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED, bpm: float = 120.0) -> Choice:
         """Choose the value that begins at `tick`, within `constraints`, at the tempo `bpm`. Nothing is changed."""
-        place, logits = self.predict(tick)
+        place, logits = self.predict(tick, answers=constraints.answers)
         previous = place.previous_pitch
         weights, aim, way = None, constraints.approach, None
         if aim is not None:

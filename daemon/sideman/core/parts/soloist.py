@@ -174,9 +174,10 @@ class Soloist(Part):
             length, is_free = round(self._timeline.end_tick) - tick, approach is None
             return ChoiceConstraints(length=length, must_sound=True, must_be_chord_tone=is_free, approach=approach)
         varied = None if self._variation is None else self._variation.constraints(tick)
-        silent_ticks = tick - self._silent_since if tick == self._next_tick else 0
+        mode, silent_ticks = self._turns.mode_at(tick), tick - self._silent_since if tick == self._next_tick else 0
         return varied or ChoiceConstraints(
-            player_onsets_per_beat=self._turns.mode_at(tick).player_onsets_per_beat(tick),
+            player_onsets_per_beat=mode.player_onsets_per_beat(tick),
+            answers=mode.answers,
             silent_ticks=max(0, silent_ticks),
             approach=approach,
         )
@@ -196,7 +197,8 @@ class Soloist(Part):
 
     def target_text(self, tick: int) -> str:
         """Return the next target note from `tick` on, in a musician's words; empty if there is none."""
-        return self._aims.text(tick, self._next_tick, self._last_tick, self._live.midi.transpose)
+        varied = self._variation.covers if self._variation is not None else lambda _tick: False
+        return self._aims.text(tick, self._next_tick, self._last_tick, varied, self._live.midi.transpose)
 
     def take_back(self) -> None:
         """Forget the choice that is made; the next one is made afresh."""

@@ -83,6 +83,10 @@ class Variation:
         variation._previous_pitch = memory.previous_pitch
         return variation
 
+    def covers(self, tick: int) -> bool:
+        """Whether what is still to be played of it goes on at `tick`."""
+        return bool(self._steps) and self.start <= tick < self._steps[-1].tick + self._steps[-1].length
+
     def next_tick(self, tick: int) -> int | None:
         """Return the tick of the next step, at or after `tick`; None after the last step, or if one was skipped."""
         return self._steps[0].tick if self._steps and self._steps[0].tick >= tick else None
