@@ -91,15 +91,19 @@ def test_what_is_heard_comes_back_as_a_better_network(made: Performance, caplog:
     """Guards against: a player who plays for an hour, and nothing of it changes what is played."""
     caplog.set_level("INFO")
     with stage(made) as one:
+        assert one.learner.status_text == "waits for some bars of yours"
         one.play(24)
         one.serve_until(lambda: one.commands)
         [command] = one.commands
+        assert one.learner.status_text.startswith("from ")
+        assert f"learned {one.learner.status_text} (" in caplog.text
         assert command.fingerprint in one.improviser.prepared
         assert command.fingerprint in one.files
         assert one.yields
     assert "what you play surprises it" in caplog.text
     with stage(made) as again:  # the next start
         assert again.learner.performance.learned == command.fingerprint
+        assert again.learner.status_text == "plays with what it learned before; waits for some bars of yours"
         assert again.files == {command.fingerprint: one.files[command.fingerprint]}
         network, before = again.learner.performance.network, made.network
         assert not np.array_equal(network._densor_bias, before._densor_bias)  # type: ignore[attr-defined]
@@ -117,6 +121,7 @@ def test_a_process_that_is_killed_starts_again_a_few_times(made: Performance, ca
             os.kill(one.pid, signal.SIGKILL)
             one.serve_until(lambda kills=kills: len(caplog.records) == kills)  # type: ignore[misc]
         assert one.learner._process is None
+        assert one.learner.status_text.endswith("; nothing more is learned until the next start")
         one.play(4)
         one.learner.serve()
         assert not one.learner._written

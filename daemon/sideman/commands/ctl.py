@@ -246,6 +246,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "chart": chart["title"],
         "ports": answer["ports"],
         "notes": notes.format_map(answer),
+        "learning": answer.get("learning", ""),
         "bundle": f"{answer['bundle']}; seed {answer['seed']}",
         "sideman": f"{answer['version']}, '{answer['name']}', up {minutes // 60}:{minutes % 60:02}:{second:02}",
     }

@@ -66,11 +66,12 @@ _log = logging.getLogger(__name__)
 class ControlApi(Struct, dict=True):
     """Answers requests to a daemon; those about settings are answered by `settings_api`.
 
-    `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
-    latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
-    returns the path of the MIDI file. `read_files` performs the steps of a request that needs files (`Readings.perform`
-    in the daemon), `export_files` those of a request that may take minutes. `hear` takes a note as if it had come from
-    the player's port at a second, `list_ports` returns the MIDI ports, and the takes are in `takes_folder`.
+    `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the
+    player's latest snapshot, `describe_daemon` what else belongs to the status, and `learning` what has been
+    learned. `keep_take` saves the last minutes and returns the path of the MIDI file. `read_files` performs the
+    steps of a request that needs files (`Readings.perform` in the daemon), `export_files` those of a request that
+    may take minutes. `hear` takes a note as if it had come from the player's port at a second, `list_ports` returns
+    the MIDI ports, and the takes are in `takes_folder`.
     """
 
     put: Callable[[events.Command], None]
@@ -83,6 +84,7 @@ class ControlApi(Struct, dict=True):
     export_files: Callable[[str, Steps], object] = read_here
     hear: Callable[[events.NoteOn | events.NoteOff, float], None] = lambda _note, _second: None
     list_ports: Callable[[], list[protocol.PortInfo]] = list
+    learning: Callable[[], str] = str
     takes_folder: str = ""
     card: str = ""  # of the network
 
@@ -283,6 +285,7 @@ class ControlApi(Struct, dict=True):
             turn_ends=snapshot.state_until,
             practice=snapshot.practice,
             target=snapshot.target,
+            learning=self.learning(),
         )
 
     def _change_mode(self, request: requests.ModeRequest) -> requests.ModeResult:

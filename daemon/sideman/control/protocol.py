@@ -101,6 +101,7 @@ class Status(DaemonInfo, frozen=True):
     turn_ends: Beat | None = None
     practice: str = ""
     target: str = ""
+    learning: str = ""
 
 
 class PortInfo(Struct, frozen=True):

@@ -30,6 +30,7 @@ from sideman_models.music.line import LineValue
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.learned import LearnedWeights, read_learned
 from sideman_models.network.lstm import NumpyNetwork
+from sideman_models.text import count_noun
 from sideman_models.training.fine_tuning import HeardValue, Outcome
 from sideman_models.writing import make_folder, write_whole
 
@@ -86,8 +87,23 @@ class Learner:
         self._remembered: deque[HeardValue] = deque(maxlen=_MAX_REMEMBERED)
         self._restarts_left = MAX_RESTARTS
         self._disk_fails = False
+        self._heard_bars = 0  # of the last round
+        self._accepted: Outcome | None = None  # the last one that plays
         self._process: _Process | None = None
         self._start()
+
+    @property
+    def status_text(self) -> str:
+        """What has been learned so far, in a musician's words."""
+        if self._accepted is not None:
+            text = _surprise_words(self._accepted)
+        elif self._heard_bars:
+            text = f"nothing better yet, after {count_noun(self._heard_bars, 'bar')} of yours"
+        else:
+            text = "waits for some bars of yours"
+        if self._learned is not None and self._accepted is None:
+            text = f"plays with what it learned before; {text}"
+        return text if self._process is not None else f"{text}; nothing more is learned until the next start"
 
     def fileno(self) -> int:
         """For the selector of the main thread: readable when there is something to `serve`."""
@@ -161,6 +177,7 @@ class Learner:
     # -- what was learned
 
     def _take(self, outcome: Outcome, content: bytes) -> None:
+        self._heard_bars = outcome.bars
         if not content:
             _log.debug("learning: nothing better yet: %s", outcome)
             return
@@ -173,7 +190,7 @@ class Learner:
             return
         self._yield_to_player()
         network = NumpyNetwork(learned.weights)
-        self._learned = learned
+        self._learned, self._accepted = learned, outcome
         self._improviser.prepared[learned.fingerprint] = network
         self._files[learned.fingerprint] = content
         self._put(AdoptNetwork(learned.fingerprint))
@@ -197,13 +214,16 @@ class Learner:
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """Return what was learned, in a musician's words."""
-    less = 100 * (1 - outcome.bits / outcome.bits_at_first)
+    """Return what was learned, in a musician's words, with its figures."""
     return (
-        f"learned from {outcome.bars} bars: what you play surprises it {less:.1f} % less than at first "
-        f"({outcome.bits:.2f} bits a value instead of {outcome.bits_at_first:.2f}, "
+        f"learned {_surprise_words(outcome)} ({outcome.bits:.2f} bits a value instead of {outcome.bits_at_first:.2f}, "
         f"on {outcome.kept_bars} other bars of yours)"
     )
+
+
+def _surprise_words(outcome: Outcome) -> str:
+    less = 100 * (1 - outcome.bits / outcome.bits_at_first)
+    return f"from {outcome.bars} bars: what you play surprises it {less:.1f} % less than at first"
 
 
 class _Process:

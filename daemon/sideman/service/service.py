@@ -167,7 +167,9 @@ class Service:
                 if learner is not None:
                     files, put = recorder.learned, self._inbox.put
                     learner.attach(engine.improviser, lambda: yield_to_player(player.sends_at), put, files)
-                with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
+                with contextlib.closing(
+                    self._make_hub(performance, ports, player, recorder, endpoints, learner)
+                ) as hub:
                     self._play(player, ports, hub, keeper, learner)
                 recorder.close()
                 if player.remembered is not None:
@@ -298,7 +300,13 @@ class Service:
             _log.info("%s", waiting)
 
     def _make_hub(
-        self, performance: Performance, ports: MidiPorts, player: Player, recorder: TakeRecorder, endpoints: Endpoints
+        self,
+        performance: Performance,
+        ports: MidiPorts,
+        player: Player,
+        recorder: TakeRecorder,
+        endpoints: Endpoints,
+        learner: Learner | None,
     ) -> ControlHub:
         inbox, reports, name = self._inbox, self._wakeup.reports, self._settings.midi.client
 
@@ -318,6 +326,7 @@ class Service:
             recorder.keep,
             hear=inbox.put,
             list_ports=lambda: [PortInfo(*each) for each in ports.connections()],
+            learning=lambda: "" if learner is None else learner.status_text,
             takes_folder=str(take_folder(self._settings.takes.folder).path),
             card=performance.bundle.card,
         )
