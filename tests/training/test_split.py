@@ -104,4 +104,6 @@ def test_files_of_all_earlier_networks_are_known() -> None:
     """Guards against: figures of music that an earlier network was trained on, without a message."""
     facts = {"files": {"a.mid": "2"}, "from": {"files": {"a.mid": "1", "odd": 3}, "from": {"files": []}}}
     assert list(map(training_file_hashes, lineage(facts))) == [{"2"}, {"1"}, set()]
-    assert list(map(training_file_hashes, lineage({"from": "nowhere"}))) == [set()]
+    assert list(map(training_file_hashes, lineage({"from": "nowhere", "teachers": 3}))) == [set()]
+    taught = {"files": {"a.mid": "9"}, "from": {"files": {"b.mid": "8"}}, "teachers": [facts, "nowhere"]}
+    assert list(map(training_file_hashes, lineage(taught))) == [{"9"}, {"8"}, {"2"}, {"1"}, set()]

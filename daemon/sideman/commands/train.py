@@ -7,7 +7,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,29 +24,41 @@ from sideman.commands.common import (
 )
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import Settings, with_values
 from sideman.files import check_readable, explain_write_errors
 from sideman.watch.training_progress import BarProgress, PlainProgress
 from sideman_models.corpus.advice import too_little_music
 from sideman_models.files import read_plain_file
+from sideman_models.music.solos import Piece, Solo
 from sideman_models.network.bundle import VALUES_FILE, Bundle, load_bundle, save_bundle
 from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
 from sideman_models.training import checkpoint
 from sideman_models.training.cluster import Cluster, read_cluster
-from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dropout
+from sideman_models.training.recipe import FINE_TUNING_RATE, LESSONS_DROPOUT, Recipe, default_dropout
 from sideman_models.writing import delete, make_folder, scratch_folder
 
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_MODERN_ONLY = {
+_MODERN_ONLY: dict[str, Any] = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
-    "resume": False, "values_only": False, "touch_only": False, "deterministic": True,
+    "teachers": [], "resume": False, "values_only": False, "touch_only": False, "deterministic": True,
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
 """The options that --classic excludes, with their defaults."""
-_TRAINING_ONLY = ("units", "epochs", "rate", "dropout", "patience", "validation", "licence", "resume", "values_only")
+_TRAINING_ONLY = (
+    "units",
+    "epochs",
+    "rate",
+    "dropout",
+    "patience",
+    "validation",
+    "licence",
+    "teachers",
+    "resume",
+    "values_only",
+)
 """The options that --touch-only excludes."""
 
 
@@ -72,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("training")
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
+    teacher = "also learn what this trained network plays and expects over the chords of the music; several: repeat it"
+    group.add_argument("--teacher", dest="teachers", action="append", default=[], metavar="BUNDLE", help=teacher)
     touch = "keep the network of --from, and only fit its touch and placement again"
     group.add_argument("--touch-only", action="store_true", help=touch)
     group.add_argument("--values-only", action="store_true", help="train without the context of chords and meter")
@@ -118,7 +132,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.classic and len(args.files) != 1:
         raise UsageError("--classic needs exactly one MIDI file")
     if args.classic and (given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]):
-        names = {"base": "from", "deterministic": "no-deterministic"}
+        names = {"base": "from", "teachers": "teacher", "deterministic": "no-deterministic"}
         option = names.get(given[0], given[0].replace("_", "-"))
         raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
     if args.unrolled and not args.classic:
@@ -160,6 +174,7 @@ def _train(args: argparse.Namespace) -> None:
     base = None if args.base is None else load_bundle(args.base)
     if base is not None and args.units not in (None, base.weights.n_a):
         raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
+    teachers = tuple(map(load_bundle, args.teachers))
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
     warning = "" if base is not None else too_little_music(corpus)
@@ -173,7 +188,7 @@ def _train(args: argparse.Namespace) -> None:
     name = printable(args.name or args.out.name)
     job = TrainingJob(
         recipe, name, _command_line(args), args.validation, licence, base, unfinished, args.resume,
-        cluster, args.deterministic, args.values_only,
+        cluster, args.deterministic, args.values_only, teachers, _perform,
     )  # fmt: skip
     with _make_watcher(cluster) as watcher:
         learned = train_bundle(corpus, job, watcher)
@@ -188,12 +203,20 @@ def _train(args: argparse.Namespace) -> None:
         print(f"{unfinished}: to continue, give the same command with --resume")
 
 
+def _perform(bundle: Bundle, solos: Sequence[Solo], seed: int) -> Iterator[Piece]:
+    """Let a teacher play over the chords of the solos, as often taking up a motif as it has learned."""
+    from sideman.render.over_solos import RENDER_SETTINGS, play_over_solos
+
+    return play_over_solos(bundle, solos, len(solos), seed, with_values(RENDER_SETTINGS, [("play.motif", 1.0)]))
+
+
 def _refit(args: argparse.Namespace) -> None:
     """Fit touch and placement again; the network, its facts and its pictures stay as they are."""
     if args.base is None:
         raise UsageError("--touch-only needs the network whose touch is to be fitted: --from BUNDLE")
     if given := [name for name in _TRAINING_ONLY if getattr(args, name)]:
-        raise UsageError(f"--touch-only trains no network: --{given[0].replace('_', '-')} does not go with it")
+        option = "teacher" if given[0] == "teachers" else given[0].replace("_", "-")
+        raise UsageError(f"--touch-only trains no network: --{option} does not go with it")
     base, corpus = load_bundle(args.base), read_music(args.files, args)
     if base.classic or base.path is None:
         raise UsageError(f"--touch-only: {base.name} is a classic network, which has no touch")
@@ -220,7 +243,7 @@ def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
         epochs=args.epochs or usual.epochs,
         seed=args.seed,
         rate=args.rate or (usual.rate if base is None else FINE_TUNING_RATE),
-        dropout=args.dropout or default_dropout(units),
+        dropout=args.dropout or (LESSONS_DROPOUT if args.teachers else default_dropout(units)),
         patience=args.patience or 0,
     )
 
@@ -296,6 +319,8 @@ def _command_line(args: argparse.Namespace) -> str:
     words += ["--classic"] if args.classic else []
     words += ["--unrolled"] if args.unrolled else []
     words += ["--from", Path(args.base).name] if args.base else []
+    for teacher in args.teachers:
+        words += ["--teacher", Path(teacher).name]
     words += ["--feels", args.feels] if args.feels != "swing" else []
     words += ["--touch-only"] if args.touch_only else []
     words += ["--values-only"] if args.values_only else []

@@ -32,8 +32,10 @@ ANSWERED_MOTIFS = (0.0, 1.0, 1.5, 2.0)
 _RELEASED_EARLY_S = 0.001  # so that a key that is struck again is up
 
 
-def play_over_solos(bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0) -> Iterator[Piece]:
-    """Play `choruses` choruses, each over the chords of one solo, one solo after the other.
+def play_over_solos(
+    bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0, settings: Settings = RENDER_SETTINGS
+) -> Iterator[Piece]:
+    """Play `choruses` choruses with `settings`, each over the chords of one solo, one solo after the other.
 
     A chorus has the length of its solo. Each starts with a new engine, and with the next seed from `seed` on.
     """
@@ -41,7 +43,7 @@ def play_over_solos(bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: 
     for number in range(choruses if solos else 0):
         solo = solos[number % len(solos)]
         chart = chart_of_solo(solo)
-        performance = Performance(RENDER_SETTINGS, chart, bundle, network, seed + number)
+        performance = Performance(settings, chart, bundle, network, seed + number)
         engine = performance.make_engine(0.0, beats=chart.length)
         bars = [due.item for due in play_through(engine) if isinstance(due.item, BarPlayed)]
         notes = [

@@ -19,7 +19,7 @@ Two losses are not part of these figures and are reported beside them: dropped n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
-from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork
+from sideman_models.network.lstm import Flags, Floats, LstmState, Network, NumpyNetwork
 
 EXACT_PROBABILITY = {True: 0.994, False: 0.24}
 """The probability of rank 0 for values with an interval (True) and without (False)."""
@@ -118,9 +118,20 @@ def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
 def network_value_bits(
     network: Network, piece: EncodedPiece, clash_table: Flags, symbols: npt.NDArray[np.intp]
 ) -> float:
-    """Return the sum of the bits of the values of a piece. The state begins at zero.
+    """Return the sum of the bits of the values of a piece: see `piece_logits`."""
+    total = 0.0
+    for index, logits in zip(piece.indices.tolist(), piece_logits(network, piece, clash_table, symbols), strict=True):
+        highest = float(logits.max())
+        total += math.log(np.exp(logits - highest).sum()) + highest - float(logits[index])
+    return total / math.log(2.0)
 
-    `symbols` are the symbols of the vocabulary: see `motifs.motif_symbols`.
+
+def piece_logits(
+    network: Network, piece: EncodedPiece, clash_table: Flags, symbols: npt.NDArray[np.intp]
+) -> Iterator[Floats]:
+    """Yield the logits (n_values,) at each step of a piece. The state begins at zero.
+
+    `symbols` are the symbols of the vocabulary: see `motifs.motif_symbols`. The array is overwritten by the next step.
     """
     repeats = piece.motif_runs is not None and network.motif.any()
     bonus = (
@@ -129,16 +140,14 @@ def network_value_bits(
         else None
     )
     state = LstmState.zero(network.n_a)
-    previous, total = None, 0.0
+    previous = None
     rows = piece.context_rows.astype(np.intp)
     for step, index in enumerate(piece.indices.tolist()):
         logits = network.step(previous, rows[step], clash_table[piece.clash_rows[step]], state)
         if bonus is not None:
             logits += bonus[step][symbols]
-        highest = float(logits.max())
-        total += math.log(np.exp(logits - highest).sum()) + highest - float(logits[index])
+        yield logits
         previous = index
-    return total / math.log(2.0)
 
 
 def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:

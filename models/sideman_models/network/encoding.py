@@ -29,6 +29,7 @@ class EncodedPiece(Struct, frozen=True):
     see `ContextFeatures.active_rows`; `clash_rows` (T,) rows of `PieceEncoder.clash_table`. `mapped_count` values were
     not in the vocabulary and are replaced by the nearest one. For `other_feel` see `solos.Solo`. `motif_runs` (T, 2,
     SYMBOL_COUNT) are the runs that each symbol would continue: see `motifs.MotifMemory.longest_runs`; None: none.
+    `expected` (T, n_values) are the probabilities to learn in place of the values themselves: see `training.lessons`.
     """
 
     indices: Indices
@@ -37,6 +38,7 @@ class EncodedPiece(Struct, frozen=True):
     mapped_count: int
     other_feel: bool = False
     motif_runs: npt.NDArray[np.uint8] | None = None
+    expected: npt.NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

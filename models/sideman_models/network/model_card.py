@@ -49,6 +49,9 @@ def _training_and_figures(bundle: Bundle, facts: Mapping[str, Any]) -> Iterator[
     yield "## Training"
     if base := facts.get("from"):
         yield f"Training started from the network {base['name']} (weights {base['weights_sha256']})."
+    if teachers := facts.get("teachers"):
+        names = ", ".join(f"{each['name']} (weights {each['weights_sha256']})" for each in teachers)
+        yield f"It was taught by {names}, in {facts['lessons']:,} values that they played."
     yield f"```\n{facts['command']}\n```"
     versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
     yield f"{count_noun(facts['epochs'], 'epoch')} ({facts['ended']}), with {versions}."

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sideman_models.errors import CorpusError
 from sideman_models.music.motifs import SYMBOL_COUNT, Runs
@@ -54,7 +55,8 @@ class Batch(NamedTuple):
     `context` (B, S, n_context) is True for active rows; `clash_rows` (B, S) are rows of `PieceEncoder.clash_table`.
     `keeps_state` (B, S) is False where a piece starts and the state is reset, `valid` (B, S) False after the end of a
     lane, and `other_feel` (B, S) True throughout a piece of another feel. `motif_runs` (B, S, 2, SYMBOL_COUNT) are the
-    runs that each symbol would continue.
+    runs that each symbol would continue. `expected` (B, S, n_values) are the probabilities to learn in place of the
+    targets, all 0 where the target itself is to be learned; n_values is 0 without lessons.
     """
 
     inputs: Indices
@@ -65,6 +67,7 @@ class Batch(NamedTuple):
     valid: Flags
     other_feel: Flags
     motif_runs: Runs
+    expected: npt.NDArray[np.float16]
 
     def add_piece(self, lane: int, start: int, piece: EncodedPiece) -> None:
         """Write a piece into a lane from step `start`, which may be negative. What does not fit is left out."""
@@ -83,6 +86,8 @@ class Batch(NamedTuple):
         self.other_feel[lane, steps] = piece.other_feel
         if piece.motif_runs is not None:
             self.motif_runs[lane, steps] = piece.motif_runs[part]
+        if piece.expected is not None:
+            self.expected[lane, steps] = piece.expected[part]
 
 
 class BatchWindows:
@@ -95,6 +100,7 @@ class BatchWindows:
     def __init__(self, pieces: Sequence[EncodedPiece], n_context: int, lanes: int, steps: int) -> None:
         self.steps = steps
         self._n_context = n_context
+        self._n_expected = max((piece.expected.shape[1] for piece in pieces if piece.expected is not None), default=0)
         self._lane_lengths = [0] * lanes
         self._pieces: list[list[EncodedPiece]] = [[] for _ in range(lanes)]
         self._starts: list[list[int]] = [[] for _ in range(lanes)]
@@ -121,7 +127,8 @@ class BatchWindows:
         keeps_state, valid, other_feel = (np.zeros(shape, np.bool_) for _ in range(3))
         context = np.zeros((*shape, self._n_context), np.bool_)
         motif_runs = np.zeros((*shape, 2, SYMBOL_COUNT), np.uint8)
-        batch = Batch(inputs, targets, context, clash_rows, keeps_state, valid, other_feel, motif_runs)
+        expected = np.zeros((*shape, self._n_expected), np.float16)
+        batch = Batch(inputs, targets, context, clash_rows, keeps_state, valid, other_feel, motif_runs, expected)
         for row, lane in enumerate(chosen):
             starts = self._starts[lane]
             first = max(0, bisect_right(starts, start) - 1)

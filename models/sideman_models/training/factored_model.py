@@ -198,6 +198,13 @@ def window_logits(
 
 
 def total_bits(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the cross-entropy of the batch's values in bits, summed over all valid steps."""
+    """Return the cross-entropy of the batch's values in bits, summed over all valid steps.
+
+    In lessons, it is that of what the teachers expect: see `Batch.expected`.
+    """
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, logits)
+    if batch.expected.shape[2]:
+        expected = tf.cast(batch.expected, tf.float32)
+        taught = tf.nn.softmax_cross_entropy_with_logits(expected, logits)
+        nats = tf.where(tf.reduce_any(expected > 0, axis=2), taught, nats)
     return tf.reduce_sum(nats * tf.cast(batch.valid, tf.float32)) / np.log(2.0)

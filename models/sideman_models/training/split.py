@@ -54,10 +54,12 @@ def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
 
 
 def lineage(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the facts of a bundle, then those of the network that its training started from, and so on."""
+    """Return the facts of a bundle, then those of the networks that it started from or that taught it, and so on."""
     networks = [facts]
-    while isinstance(base := networks[-1].get("from"), dict):
-        networks.append(base)
+    for network in networks:  # the list grows in the loop
+        teachers = network.get("teachers")
+        before = [network.get("from"), *(teachers if isinstance(teachers, list) else [])]
+        networks += [each for each in before if isinstance(each, dict)]
     return networks
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.keras_model import library_versions
 from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
-from sideman_models.text import sha256_of_lines
+from sideman_models.text import count_noun, sha256_of_lines
 from sideman_models.training import checkpoint as checkpoints
 from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
@@ -37,6 +38,7 @@ from sideman_models.training.factored_model import (
     value_parts,
     value_symbols,
 )
+from sideman_models.training.lessons import Perform, check_teachers, play_lessons, with_expectations
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 from sideman_models.training.readouts import with_readouts
 from sideman_models.training.recipe import Recipe
@@ -67,6 +69,7 @@ class TrainingJob(Struct, frozen=True):
     units as the recipe has. After each epoch the chief of the `cluster` writes the file `checkpoint`, and `resume`
     continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
     GPUs. With `values_only` the network has no context: it knows neither chords nor meter, and no value clashes.
+    `teachers` are networks that give lessons, for which `perform` lets them play: see `lessons`.
     """
 
     recipe: Recipe
@@ -80,15 +83,25 @@ class TrainingJob(Struct, frozen=True):
     cluster: Cluster = Cluster()
     deterministic: bool = True
     values_only: bool = False
+    teachers: tuple[Bundle, ...] = ()
+    perform: Perform = lambda _bundle, _solos, _seed: ()
 
 
 class TrainingRun:
     """Runs a trainer epoch by epoch, and keeps its `epochs` and the `best` one with its weights.
 
-    `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
+    Each epoch takes one of the `lessons`, in turn, beside the `pieces`. `end_reason` says why it ended, for the model
+    card. If it is not `finished`, it was interrupted and can be resumed.
     """
 
-    def __init__(self, trainer: Trainer, pieces: Pieces, held_out: Pieces, observer: TrainingObserver) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        pieces: Pieces,
+        held_out: Pieces,
+        observer: TrainingObserver,
+        lessons: Sequence[Pieces] = (),
+    ) -> None:
         self.trainer = trainer
         self.epochs: list[Epoch] = []
         self.best: tuple[Epoch, Weights] | None = None
@@ -96,6 +109,7 @@ class TrainingRun:
         self._recipe = trainer.recipe
         self._pieces, self._held_out = pieces, held_out
         self._observer = observer
+        self._lessons = cycle(lessons or [()])
         self._random_source = np.random.default_rng(self._recipe.seed)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
@@ -149,7 +163,8 @@ class TrainingRun:
         self._observer.on_epoch_end(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
-        return [self._pieces[index] for index in self._random_source.permutation(len(self._pieces))]
+        pieces = [*self._pieces, *next(self._lessons)]
+        return [pieces[index] for index in self._random_source.permutation(len(pieces))]
 
 
 def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> TrainedBundle:
@@ -163,8 +178,14 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -
         tf.config.experimental.enable_op_determinism()
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
     music = _TrainingData.from_corpus(corpus, job, observer)
-    identity = {**asdict(job.recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
-    training = TrainingRun(_make_trainer(job, music, strategy), music.training, music.held_out, observer)
+    identity = {
+        **asdict(job.recipe),
+        "music": music.digest(),
+        "from": job.base.fingerprint if job.base else "",
+        "teachers": [teacher.fingerprint for teacher in job.teachers],
+    }
+    trainer = _make_trainer(job, music, strategy)
+    training = TrainingRun(trainer, music.training, music.held_out, observer, music.lessons)
     if job.resume and job.checkpoint is not None:
         checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
         try:
@@ -173,8 +194,9 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -
             raise CheckpointError(
                 f"{job.checkpoint}: not a complete checkpoint ({error}); remove it and start again"
             ) from error
-    for message in _known_before_messages(corpus, job.base, music.split):
-        observer.on_message(message)
+    for network in filter(None, (job.base, *job.teachers)):
+        for message in _known_before_messages(corpus, network, music.split):
+            observer.on_message(message)
     plan = TrainingPlan(
         epochs=job.recipe.epochs,
         done=len(training.epochs),
@@ -209,6 +231,7 @@ class _TrainingData(Struct, frozen=True):
     encoder: PieceEncoder
     training: Pieces
     held_out: Pieces
+    lessons: Sequence[Pieces]
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> _TrainingData:
@@ -217,18 +240,26 @@ class _TrainingData(Struct, frozen=True):
             raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
         vocabulary, context = _choose_symbols(split.training, job, observer)
         encoder = PieceEncoder(vocabulary, context)
+        check_teachers(job.teachers, vocabulary, context)
+        played = play_lessons(job.teachers, split.training, job.perform, job.recipe.seed)
 
         def encode(pieces: Sequence[Piece]) -> list[EncodedPiece]:
             read = [replace(piece, places=None) for piece in pieces] if job.values_only else pieces
             return [encoder.encode(piece) for piece in read]
 
-        return cls(split, vocabulary, context, encoder, encode(split.training), encode(split.held_out))
+        training, held_out, lessons = encode(split.training), encode(split.held_out), list(map(encode, played))
+        table = encoder.clash_table()  # when all are encoded
+        lessons = [with_expectations(job.teachers, lesson, table) for lesson in lessons]
+        if lessons:
+            values = sum(len(piece) for lesson in lessons for piece in lesson)
+            observer.on_message(f"the teachers have played {values:,} values, in {count_noun(len(lessons), 'lesson')}")
+        return cls(split, vocabulary, context, encoder, training, held_out, lessons)
 
     def digest(self) -> str:
         """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
         digest = hashlib.sha256(sha256_of_lines(value.text for value in self.vocabulary.values).encode())
         digest.update(repr(self.context.names).encode())
-        for side in (self.training, self.held_out):
+        for side in (self.training, self.held_out, *self.lessons):
             digest.update(b"side")
             for piece in side:
                 digest.update(bytes([piece.other_feel]))
@@ -270,13 +301,14 @@ def _make_trainer(job: TrainingJob, music: _TrainingData, strategy: Strategy) ->
     return Trainer(recipe, start, parts, table, value_symbols(music.vocabulary), strategy)
 
 
-def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) -> list[str]:
-    """Return a message for each file whose held-out titles the base network may have been trained on."""
-    if base is None or not split.held_out:
+def _known_before_messages(corpus: Corpus, network: Bundle, split: Split) -> list[str]:
+    """Return a message for each file whose held-out titles the `network` that it builds on may have learned from."""
+    if not split.held_out:
         return []
-    files = files_known_before(lineage(base.facts), split.rule, corpus.files, base.path)
+    files = files_known_before(lineage(network.facts), split.rule, corpus.files, network.path)
     return [
-        f"{name}: {base.name} was trained on it with other held-out titles: the titles held out now may not be unseen"
+        f"{name}: {network.name} was trained on it with other held-out titles:"
+        " the titles held out now may not be unseen"
         for name in files
     ]
 
@@ -292,8 +324,10 @@ def _bundle_facts(
     corpus: Corpus, job: TrainingJob, music: _TrainingData, training: TrainingRun, best: Epoch, bundle: Bundle
 ) -> dict[str, Any]:
     figures = {"unseen": evaluate(bundle, music.split.held_out).as_json()} if music.split.held_out else {}
-    known = job.base.facts.get("sources") if job.base is not None else None
-    earlier = [source for source in known if isinstance(source, str)] if isinstance(known, list) else []
+    earlier: list[str] = []
+    for network in filter(None, (job.base, *job.teachers)):
+        known = network.facts.get("sources")
+        earlier += [source for source in known if isinstance(source, str)] if isinstance(known, list) else []
     facts = {
         "command": job.command,
         "corpus": corpus_facts(corpus),
@@ -315,9 +349,15 @@ def _bundle_facts(
         "made_with": library_versions(),
     }
     if job.base is not None:
-        facts["from"] = {
-            "name": job.base.name,
-            "weights_sha256": job.base.fingerprint,
-            **{key: job.base.facts[key] for key in ("files", SPLIT_RULE_KEY, "from") if key in job.base.facts},
-        }
+        facts["from"] = _network_facts(job.base)
+    if job.teachers:
+        facts["teachers"] = [_network_facts(teacher) for teacher in job.teachers]
+        facts["lessons"] = sum(len(piece) for lesson in music.lessons for piece in lesson)
     return facts
+
+
+def _network_facts(network: Bundle) -> dict[str, Any]:
+    """What a bundle says about a network that its training built on."""
+    kept = ("files", SPLIT_RULE_KEY, "from", "teachers")
+    known = {key: network.facts[key] for key in kept if key in network.facts}
+    return {"name": network.name, "weights_sha256": network.fingerprint, **known}
