@@ -94,23 +94,26 @@ def test_a_batch_costs_the_music_by_its_values_and_a_lesson_by_what_is_expected(
     )
 
 
-def test_each_epoch_takes_the_next_lesson_and_so_does_one_that_goes_on() -> None:
+@pytest.mark.parametrize(
+    ("count", "taken"), [(0, [[]] * 3), (1, [[2]] * 3), (3, [[2, 3, 4], [2, 5], [3, 4, 5]])], ids=str
+)
+def test_each_epoch_takes_the_next_lessons(count: int, taken: list[list[int]]) -> None:
     """Guards against: lessons that are never given, and a training that differs after an interruption."""
 
     def piece(value: int) -> EncodedPiece:
         return EncodedPiece(np.full(3, value, np.int32), np.zeros((3, 0), np.int32), np.zeros(3, np.int32), 0)
 
-    music, lessons = [piece(0), piece(1)], [[piece(2)], [piece(3), piece(4)]]
+    music, lessons = [piece(0), piece(1)], [[piece(2)], [piece(3), piece(4)], [piece(5)]][:count]
     trainer = Trainer(
-        Recipe(units=2), factored_model.initial_factored_parameters(2, 5, 0, 0), np.eye(5, dtype=np.float32),
-        np.zeros((1, 5), np.bool_), np.zeros((27, 5), np.float32),
+        Recipe(units=2), factored_model.initial_factored_parameters(2, 6, 0, 0), np.eye(6, dtype=np.float32),
+        np.zeros((1, 6), np.bool_), np.zeros((27, 6), np.float32),
     )  # fmt: skip
 
     def epochs(count: int) -> list[list[int]]:
         run = train.TrainingRun(trainer, music, [], TrainingObserver(), lessons)
         return [[int(piece.indices[0]) for piece in run._shuffle_pieces()] for _ in range(count)]
 
-    assert [sorted(epoch) for epoch in epochs(3)] == [[0, 1, 2], [0, 1, 3, 4], [0, 1, 2]]
+    assert [sorted(epoch) for epoch in epochs(3)] == [[0, 1, *lesson] for lesson in taken]
     assert epochs(4)[:3] == epochs(3)
 
 

@@ -8,8 +8,8 @@ unseen music better than each of them. A new network learns this mean (Hinton, V
 what the teachers expect on average. On the training music itself the teachers would pass on what they know by heart;
 there, the target is the value.
 
-Each lesson is played by one teacher over all solos. Each epoch of training takes one of them, in turn, beside the
-music.
+Each lesson is played by one teacher over all solos. Each epoch of training takes `LESSONS_AN_EPOCH` of them, in turn,
+beside the music.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from sideman_models.network.lstm import Flags, NumpyNetwork, softmax
 
 MAX_LESSONS = 3
 """Of more teachers, only the first ones play; all of them say what they expect. A lesson takes 1.3 kB a value."""
+LESSONS_AN_EPOCH = 2
+"""How many lessons each epoch takes beside the music. With one, the music is learned by heart sooner."""
 
 Perform = Callable[[Bundle, Sequence[Solo], int], Iterable[Piece]]
 """Lets a network play once over the chords of each solo; the number is a seed."""

@@ -8,7 +8,7 @@ import math
 from msgspec import Struct
 
 LOW_DROPOUT = (0.1, 0.1, 0.2)
-LESSONS_DROPOUT = (0.1, 0.15, 0.2)
+LESSONS_DROPOUT = (0.15, 0.2, 0.3)
 """The dropout with lessons, which keep the network from learning the music by heart."""
 FINE_TUNING_RATE = 3e-4
 """The learning rate for a network that is already trained: a tenth of the usual, so that it does not forget."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from sideman_models.training.factored_model import (
     value_parts,
     value_symbols,
 )
-from sideman_models.training.lessons import Perform, check_teachers, play_lessons, with_expectations
+from sideman_models.training.lessons import LESSONS_AN_EPOCH, Perform, check_teachers, play_lessons, with_expectations
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 from sideman_models.training.readouts import with_readouts
 from sideman_models.training.recipe import Recipe
@@ -90,7 +90,7 @@ class TrainingJob(Struct, frozen=True):
 class TrainingRun:
     """Runs a trainer epoch by epoch, and keeps its `epochs` and the `best` one with its weights.
 
-    Each epoch takes one of the `lessons`, in turn, beside the `pieces`. `end_reason` says why it ended, for the model
+    Each epoch takes some of the `lessons`, in turn, beside the `pieces`. `end_reason` says why it ended, for the model
     card. If it is not `finished`, it was interrupted and can be resumed.
     """
 
@@ -109,7 +109,8 @@ class TrainingRun:
         self._recipe = trainer.recipe
         self._pieces, self._held_out = pieces, held_out
         self._observer = observer
-        self._lessons = cycle(lessons or [()])
+        self._lessons = cycle(lessons)
+        self._lessons_an_epoch = min(len(lessons), LESSONS_AN_EPOCH)
         self._random_source = np.random.default_rng(self._recipe.seed)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
@@ -163,7 +164,7 @@ class TrainingRun:
         self._observer.on_epoch_end(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
-        pieces = [*self._pieces, *next(self._lessons)]
+        pieces = [*self._pieces, *chain.from_iterable(islice(self._lessons, self._lessons_an_epoch))]
         return [pieces[index] for index in self._random_source.permutation(len(pieces))]
 
 
