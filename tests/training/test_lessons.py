@@ -23,7 +23,7 @@ from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
 from sideman_models.training.dataset import Batch, BatchWindows
 from sideman_models.training.lessons import MAX_LESSONS, play_lessons, with_expectations
 from sideman_models.training.progress import TrainingObserver
-from sideman_models.training.recipe import LESSONS_DROPOUT, Recipe
+from sideman_models.training.recipe import Recipe, default_dropout
 from support.corpora import write_tiny_corpus
 from support.fakes import classic_bundle, modern_bundle, motif_bundle
 from support.training import quick, train_arguments
@@ -152,7 +152,7 @@ def test_the_command_trains_with_teachers(tmp_path: Path, capsys: pytest.Capture
     assert f"the teachers have played {taught.facts['lessons']:,} values, in 2 lessons" in capsys.readouterr().out
     assert plain.fingerprint != taught.fingerprint == again.fingerprint
     assert "--teacher one --teacher two" in taught.facts["command"]
-    assert tuple(taught.facts["recipe"]["dropout"]) == LESSONS_DROPOUT
+    assert default_dropout(128) != default_dropout(128, has_lessons=True) == default_dropout(64)
     assert [each["weights_sha256"] for each in taught.facts["teachers"]] == [one.fingerprint, two.fingerprint]
     assert f"It was taught by one (weights {one.fingerprint}), two (weights {two.fingerprint}), in" in taught.card
     assert taught.facts["sources"] == plain.facts["sources"]

@@ -35,7 +35,7 @@ from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
 from sideman_models.training import checkpoint
 from sideman_models.training.cluster import Cluster, read_cluster
-from sideman_models.training.recipe import FINE_TUNING_RATE, LESSONS_DROPOUT, Recipe, default_dropout
+from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dropout
 from sideman_models.writing import delete, make_folder, scratch_folder
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
         epochs=args.epochs or usual.epochs,
         seed=args.seed,
         rate=args.rate or (usual.rate if base is None else FINE_TUNING_RATE),
-        dropout=args.dropout or (LESSONS_DROPOUT if args.teachers else default_dropout(units)),
+        dropout=args.dropout or default_dropout(units, has_lessons=bool(args.teachers)),
         patience=args.patience or 0,
     )
 

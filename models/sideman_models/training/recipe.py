@@ -8,15 +8,16 @@ import math
 from msgspec import Struct
 
 LOW_DROPOUT = (0.1, 0.1, 0.2)
-LESSONS_DROPOUT = (0.15, 0.2, 0.3)
-"""The dropout with lessons, which keep the network from learning the music by heart."""
 FINE_TUNING_RATE = 3e-4
 """The learning rate for a network that is already trained: a tenth of the usual, so that it does not forget."""
 
 
-def default_dropout(units: int) -> tuple[float, float, float]:
-    """Return the dropout of input rows, recurrent units and outputs for a number of units. Many units overfit more."""
-    return LOW_DROPOUT if units < 96 else (0.25, 0.3, 0.4)
+def default_dropout(units: int, *, has_lessons: bool = False) -> tuple[float, float, float]:
+    """Return the dropout of input rows, recurrent units and outputs for a number of units.
+
+    Many units overfit more, but not with lessons.
+    """
+    return LOW_DROPOUT if units < 96 or has_lessons else (0.25, 0.3, 0.4)
 
 
 class Recipe(Struct, frozen=True):
