@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sideman.core.actions import Panic
+from sideman.core.actions import Panic, Stop
 from sideman.core.engine import play_through
 from sideman.core.events import (
     Advanced,
     BarPlayed,
+    ChangeSettings,
     Command,
     ControlChange,
     EventSent,
@@ -170,6 +171,16 @@ def test_notes_that_came_together_are_heard_before_it_chooses(pitches: list[int]
     first = kinds.index(InputReceived)
     assert kinds[first : first + len(pitches) + 1] == [InputReceived] * len(pitches) + [Advanced]
     assert kinds.count(InputReceived) == len(pitches)
+
+
+@pytest.mark.parametrize("urgent", [Panic(), Stop()])
+def test_what_asks_for_silence_is_shown_at_once(urgent: Panic | Stop) -> None:
+    """Guards against: a status that goes on as before for a second after a panic or a stop."""
+    clock = FakeClock([Arrival(1.1, urgent), Arrival(1.1, ChangeSettings((("play.gate", 0.5),))), Arrival(3.0, None)])
+    recorder = RecordingOutput(clock)
+    Player(performance().make_engine(0.0), recorder, clock, recorder.reports.append).run()
+    kinds = [type(report) for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
+    assert kinds[kinds.index(InputReceived) + 1] is Advanced
 
 
 def test_an_exception_releases_every_note_first() -> None:

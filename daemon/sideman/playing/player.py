@@ -21,7 +21,7 @@ from sideman.core.engine import Engine
 from sideman.core.engine_memory import EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.core.settings.schema import Settings
-from sideman.playing.inbox import Clock
+from sideman.playing.inbox import URGENT, Clock
 from sideman.playing.overload import Arrival
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -136,7 +136,7 @@ class Player:
             self._receive(arrival, now)
         if self._stopping:
             return  # no more notes are to be played or chosen
-        if arrival is not None and self._clock.has_more():
+        if arrival is not None and arrival.item not in URGENT and self._clock.has_more():
             self.wake_count += 1
             return  # first comes what else has come in, unless something is due
         self._play_until(now)
