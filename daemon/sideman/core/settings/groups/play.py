@@ -127,7 +127,7 @@ class PlaySettings(Struct, frozen=True):
         "at all, higher repeats and develops them more. At 1.5 it repeats itself about as often as soloists do.",
     )
     response: float = setting(
-        0.75,
+        1.0,
         number_type(0, 3),
         "How much more your motifs count than those of sideman when it answers you, in the modes trade and answer: 0 "
         "not more, 1 twice as much. With play.motif 0 it has no effect.",
