@@ -81,6 +81,7 @@ def test_a_blind_player_starts_hears_the_changes_steers_and_goes_to_a_bar(
             daemon.send(*at(number, doing="playing" if number < 5 else "listening", turn_ends=5.0))
         page.locator("#spoken", has_text="Your turn").wait_for()
         assert page.evaluate("heard") == ["Your turn"]
+        page.locator("td[aria-current] [aria-label^='bar 2,']").wait_for()  # else its chord would be new
 
         page.locator("#panel-page summary").focus()  # hear the changes
         page.keyboard.press("Enter")
