@@ -127,10 +127,10 @@ class MotifMemory:
 
         With `heard`, only what the player played counts as a continuation.
         """
-        known, pitches, theirs, _, runs = self._columns
+        known, pitches, by_player, _, runs = self._columns
         continued = runs != 0  # `nonzero` is three times as fast of flags as of numbers
         if heard:
-            continued &= theirs != 0
+            continued &= by_player != 0
         places = continued.nonzero()[0]
         if not places.size:
             return np.zeros((2, SYMBOL_COUNT), np.uint8)

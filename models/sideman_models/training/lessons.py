@@ -33,7 +33,7 @@ from sideman_models.network.lstm import Flags, NumpyNetwork, softmax
 MAX_LESSONS = 3
 """Of more teachers, only the first ones play; all of them say what they expect. A lesson takes 1.3 kB a value."""
 LESSONS_AN_EPOCH = 2
-"""How many lessons each epoch takes beside the music. With one, the music is learned by heart sooner."""
+"""How many lessons each epoch takes beside the music."""
 
 Perform = Callable[[Bundle, Sequence[Solo], int], Iterable[Piece]]
 """Lets a network play once over the chords of each solo; the number is a seed."""
