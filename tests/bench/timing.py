@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from sideman.config.sources import SettingsSources
 from sideman.core.engine import Engine, play_through
 from sideman.core.engine_memory import EngineMemory
-from sideman.core.events import BarPlayed, EventSent, NoteOff, NoteOn, Report
+from sideman.core.events import Advanced, BarPlayed, EventSent, NoteOff, NoteOn, Report
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import NO_PORT, PortRequest
 from sideman.playing.assembly import Performance
@@ -190,16 +191,26 @@ def _hearing(rounds: int) -> Figure:
     return _beyond("hearing: a note is in after", ours, "a thread that only reads the inbox", bare, HEARD_US)
 
 
-Hearer = tuple[Inbox, Callable[[], object], list[float]]
-"""An inbox, a function that reads it until it is stopped, and the delay of each note."""
+class Hearer(Struct):
+    """An inbox, a function that reads it until it is stopped, the delay of each note; `begun` is set when it reads."""
+
+    inbox: Inbox
+    run: Callable[[], object]
+    delays: list[float]
+    begun: threading.Event
 
 
 def _player(seed: int) -> Hearer:
-    inbox, delays = Inbox(), list[float]()
+    inbox, delays, begun = Inbox(), list[float](), threading.Event()
     engine = performance({"play.seed": seed}).make_engine(inbox.now())
-    player = _Player(engine, _NullOutput(), inbox, lambda _bar: None)
+
+    def report(item: Report) -> None:
+        if isinstance(item, Advanced) and not begun.is_set():
+            begun.set()
+
+    player = _Player(engine, _NullOutput(), inbox, report)
     player.delays = delays
-    return inbox, player.run, delays
+    return Hearer(inbox, player.run, delays, begun)
 
 
 class _Player(Player):
@@ -222,29 +233,31 @@ class _NullOutput:
 
 
 def _reader() -> Hearer:
-    inbox, delays = Inbox(), list[float]()
+    inbox, delays, begun = Inbox(), list[float](), threading.Event()
 
     def take() -> None:
+        begun.set()
         while (arrival := inbox.wait(inbox.now() + 1.0)) is None or arrival.item is not None:
             if arrival is not None and isinstance(arrival.item, NoteOn):
                 delays.append(time.monotonic() - arrival.second)
 
-    return inbox, take, delays
+    return Hearer(inbox, take, delays, begun)
 
 
 def _heard_by(hearer: Hearer, seed: int) -> list[float]:
-    """How long it took to hear each note of a phrase."""
-    inbox, run, delays = hearer
-    rng = np.random.default_rng(seed)
-    thread = threading.Thread(target=run, daemon=True)
+    """How long it took to hear each note of a phrase, which begins when the music has begun."""
+    inbox, rng = hearer.inbox, np.random.default_rng(seed)
+    thread = threading.Thread(target=hearer.run, daemon=True)
     thread.start()
+    hearer.begun.wait()
+    time.sleep(_LONGEST_GAP_S)
     for pitch in rng.integers(48, 84, _NOTES).tolist():
         inbox.put(NoteOn(pitch, 1, 1))  # so soft that none is taken for an echo of our own notes
         time.sleep(rng.uniform(_SHORTEST_GAP_S, _LONGEST_GAP_S))
         inbox.put(NoteOff(pitch, 1))
     inbox.put(None)
     thread.join()
-    return delays
+    return hearer.delays
 
 
 def _in_a_thread(action: Callable[[], object]) -> None:

@@ -19,6 +19,10 @@ from sideman.core.timing.tempo import exact_tick
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
+inputs = st.none() | st.one_of(
+    st.builds(NoteOn, st.integers(40, 80), st.integers(1, 127), st.sampled_from([1, 3])),
+    st.builds(NoteOff, st.integers(40, 80), st.sampled_from([1, 3])),
+)
 HOUR = 3600.0
 
 
@@ -50,6 +54,26 @@ def test_an_hour_of_beats_falls_on_its_seconds() -> None:
     onsets = [due for due in play_through(played) if isinstance(due.item, NoteOn)]
     assert len(onsets) == 7200
     assert all(due.beat == beat and due.second == beat / 2 for beat, due in enumerate(onsets))
+
+
+@settings(max_examples=25)
+@given(rates, st.lists(st.tuples(st.floats(0, 0.3), st.booleans(), inputs), max_size=30))
+def test_asking_for_the_deadline_changes_nothing(rate: str, called: list[tuple[float, bool, MidiEvent | None]]) -> None:
+    """Guards against: something due that is skipped because nothing was to come before it."""
+    asked, unasked = (engine(play__rate=rate, play__comp="bass", midi__chords=3) for _ in range(2))
+    second, played = 0.0, {True: list[object](), False: list[object]()}
+    for gap, asks, item in called:
+        second += gap
+        for each in (asked, unasked):
+            if each is asked and asks:
+                each.deadline()
+            played[each is asked] += events(each.advance(second))
+            if item is not None:
+                played[each is asked] += each.receive(item, second)
+            else:
+                each.prepare(second)
+    assert played[True] == played[False]
+    assert asked.memory() == unasked.memory()
 
 
 @settings(max_examples=25)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import mido
@@ -28,7 +29,7 @@ from sideman.core.events import (
     encode,
 )
 from sideman.playing.overload import Arrival
-from sideman.playing.player import MAX_SLEEP_S, WAKE_AHEAD_S, Player
+from sideman.playing.player import GATHER_S, MAX_SLEEP_S, TIME_TO_CHOOSE_S, WAKE_AHEAD_S, Player
 from sideman.render.midi_file import TICKS_PER_BEAT, midi_file_bytes
 from support.fakes import FakeClock, RecordingOutput, hanging_notes, note_ons, performance, play_on_fake_clock
 
@@ -159,18 +160,31 @@ def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[t
     assert [(report.second, report.item) for report in arrived] == timed
 
 
-@given(st.lists(st.integers(40, 80), min_size=2, max_size=6, unique=True), st.floats(0.1, 3.9))
+@given(st.dictionaries(st.integers(40, 80), st.floats(0, 0.9 * GATHER_S), min_size=2, max_size=6), st.floats(0.1, 3.9))
 @settings(max_examples=20)
-def test_notes_that_came_together_are_heard_before_it_chooses(pitches: list[int], second: float) -> None:
+def test_a_chord_is_heard_before_it_chooses(pitches: dict[int, float], second: float) -> None:
     """Guards against: the notes of a chord that wait until it has chosen again after the first of them."""
-    assume(abs(second * 2 - round(second * 2)) > 4 * WAKE_AHEAD_S)  # something due goes first
-    clock = FakeClock([*(Arrival(second, NoteOn(pitch, 80, 1)) for pitch in pitches), Arrival(5.0, None)])
+    left = -second % 0.5
+    assume(TIME_TO_CHOOSE_S + 2 * GATHER_S < left < 0.5 - 4 * WAKE_AHEAD_S)  # something due goes first
+    chord = sorted((second + spread, pitch) for pitch, spread in pitches.items())
+    clock = FakeClock([*(Arrival(at, NoteOn(pitch, 80, 1)) for at, pitch in chord), Arrival(5.0, None)])
     recorder = RecordingOutput(clock)
     Player(performance().make_engine(0.0), recorder, clock, recorder.reports.append).run()
     kinds = [type(report) for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
     first = kinds.index(InputReceived)
     assert kinds[first : first + len(pitches) + 1] == [InputReceived] * len(pitches) + [Advanced]
     assert kinds.count(InputReceived) == len(pitches)
+
+
+def test_it_chooses_in_a_storm_of_notes_too() -> None:
+    """Guards against: somebody who never stops playing, and a solo that stands still meanwhile."""
+    storm = [Arrival(1.1 + 0.002 * number, NoteOn(40 + number % 40, 80, 1)) for number in range(100)]
+    clock = FakeClock([*storm, Arrival(5.0, None)])
+    recorder = RecordingOutput(clock)
+    Player(performance().make_engine(0.0), recorder, clock, recorder.reports.append).run()
+    woken = [each for each in recorder.reports if isinstance(each, Advanced) and 1.1 < each.second < 1.3]
+    chosen = [each.second for each in woken if each.prepared]
+    assert max(later - earlier for earlier, later in pairwise([1.1, *chosen, 1.3])) <= 3 * GATHER_S
 
 
 @pytest.mark.parametrize("urgent", [Panic(), Stop()])

@@ -63,9 +63,9 @@ class ServingClock(FakeClock):
         """See `Clock`."""
         return not self.arrivals or self.arrivals[0].second > self.second
 
-    def has_more(self) -> bool:
+    def has_more(self, until: float) -> bool:
         """See `Clock`."""
-        return not self.is_idle()
+        return self.second < until or not self.is_idle()
 
 
 @dataclass

@@ -48,6 +48,8 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 START_LEAD_S = 0.1
 """The time from the command to start to the first beat, or to the first click."""
+_ROUNDING_S = 1e-6
+"""More than the second of a beat can differ from that at which the beat counts as reached."""
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
 _Step = Callable[[float, float], Iterator["DueItem"]]
@@ -80,6 +82,7 @@ class Engine:
         self._mapping, self._turns = ensemble.mapping, ensemble.turns
         self._taps = TapTempoEstimator()
         self._key = chart.chart.info.key  # of the bar that began last
+        self._nothing_until = -math.inf  # nothing is to be played before this second
         self._display = Display(ensemble)
         self._bar_line = BarLine(ensemble)
         self._songs = SongQueue(ensemble, self._bar_line)
@@ -126,6 +129,11 @@ class Engine:
         It is infinite while that depends on what comes in: music that was stopped, or that follows a clock, can start
         again at any time.
         """
+        due = self._next_due()
+        self._nothing_until = -math.inf if due is None else due - _ROUNDING_S
+        return due
+
+    def _next_due(self) -> float | None:
         input_due = min(self.transport.lost_at, self.listening.chord_detector.settle_at, self._mapping.next_due)
         if not self.transport.rolling:
             return min(input_due, self._free_tick_at)
@@ -136,6 +144,7 @@ class Engine:
 
     def open(self, second: float) -> list[MidiEvent]:
         """Return what to send before anything is played. Bars that are counted in delay the first beat."""
+        self._nothing_until = -math.inf
         if self.transport.rolling:
             self._start_tempo(self.tempo.second)
         self._run_clock_free(second)
@@ -171,6 +180,7 @@ class Engine:
 
     def receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:
         """Take in an event or a command at `second`, up to which `advance` was called; returns what to send at once."""
+        self._nothing_until = -math.inf
         is_echo = self.listening.echo_filter.is_echo(item, second)
         if is_echo and not isinstance(item, NoteOn):  # an echoed note is counted where notes are heard
             return []
@@ -371,6 +381,11 @@ class Engine:
 
     def advance(self, second: float) -> Iterator[DueItem]:
         """Yield everything that is to be played up to `second`, in order. Items that are not fetched are lost."""
+        if second < self._nothing_until:
+            if self.transport.rolling:
+                self.transport.note_played_to(second)
+            return
+        self._nothing_until = -math.inf
         if (due := self._mapping.next_due) <= second:
             yield from self._play_until(due)
             sent = self._carry_out(self._mapping.flush(due, self.settings), due)
@@ -436,6 +451,7 @@ class Engine:
     def prepare(self, second: float) -> None:
         """Let the soloist choose ahead, at `second`, what it plays next, and the band plan its next bar."""
         if self.transport.rolling:
+            self._nothing_until = -math.inf
             self._soloist.prepare(second)
             for part in self.band:
                 part.prepare()
@@ -519,6 +535,7 @@ class Engine:
 
         The beats of the tempo stay. Nothing sounds yet, and no key of the player is down.
         """
+        self._nothing_until = -math.inf
         recall(memory, self._ensemble, self._bar_line, self._songs)
         self._key = self.chart.key_at(memory.bar_line - 1)
 

@@ -48,8 +48,8 @@ class Clock(Protocol):
     def is_idle(self) -> bool:
         """Whether there is time to choose ahead: no arrival is waiting."""
 
-    def has_more(self) -> bool:
-        """Whether, after an arrival, another one is waiting."""
+    def has_more(self, until: float) -> bool:
+        """Whether, after an arrival, another one is waiting, or may still come in before the second `until`."""
 
 
 class Inbox:
@@ -174,6 +174,6 @@ class Inbox:
         """See `Clock`."""
         return self._queue.empty()
 
-    def has_more(self) -> bool:
+    def has_more(self, until: float) -> bool:
         """See `Clock`."""
-        return not self._queue.empty()
+        return not self._queue.empty() or self.now() < until

@@ -29,6 +29,11 @@ MAX_SLEEP_S = 1.0
 """The longest wait: the watchdog is fed only while the player wakes again and again."""
 WAKE_AHEAD_S = 0.001
 """How long before a deadline the player wakes; what has not been taken in by then is taken in after sending."""
+GATHER_S = 0.003
+"""How long the soloist waits for more, after a key was struck or released, before it chooses again: hands strike
+chords, and a key is often released as the next is struck. What comes in while it chooses has to wait."""
+TIME_TO_CHOOSE_S = 0.01
+"""It waits only if the next deadline is further away."""
 SECOND_RELEASE_S = 0.015
 """The time between the first and the second release of the notes at the end."""
 _COLLECT_S = 0.02  # garbage is collected if the next deadline is further away
@@ -86,6 +91,7 @@ class Player:
         self._choice: events.Choice | None = None  # whose options were reported last
         self._remembered_at: tuple[int, Settings | None] | None = None
         self._half_beat = math.inf  # of the bar that plays, until a memory is left there
+        self._choose_at = math.inf  # the second up to which the soloist waits for more before it chooses
         self._output, self._clock, self._on_report = output, clock, on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
@@ -128,7 +134,10 @@ class Player:
         now = self._now()
         half_s = self.engine.timeline.second_at(self._half_beat)
         until = min(deadline, now + MAX_SLEEP_S, half_s if half_s > now else math.inf)
-        arrival = self._clock.wait(until - WAKE_AHEAD_S)
+        wake_s = until - WAKE_AHEAD_S
+        if self._choose_at < wake_s:
+            until = wake_s = self._choose_at
+        arrival = self._clock.wait(wake_s)
         now = self._now()
         if arrival is None:
             now = max(now, self._clock.woken_at(until))
@@ -136,9 +145,10 @@ class Player:
             self._receive(arrival, now)
         if self._stopping:
             return  # no more notes are to be played or chosen
-        if arrival is not None and arrival.item not in URGENT and self._clock.has_more():
+        if arrival is not None and self._gathers(arrival, now, deadline):
             self.wake_count += 1
-            return  # first comes what else has come in, unless something is due
+            return
+        self._choose_at = math.inf
         self._play_until(now)
         if now >= deadline:
             self.sends_at = math.inf
@@ -156,6 +166,13 @@ class Player:
         if idle:
             self._report_plan()
         self.wake_count += 1
+
+    def _gathers(self, arrival: Arrival, now: float, deadline: float) -> bool:
+        """Whether to take in first what else has come in, or may come in soon, unless something is due."""
+        until = now
+        if isinstance(arrival.item, events.NoteOn | events.NoteOff) and deadline - now > TIME_TO_CHOOSE_S:
+            self._choose_at = until = min(self._choose_at, now + GATHER_S)
+        return arrival.item not in URGENT and self._clock.has_more(until)
 
     def _report_plan(self) -> None:
         """Report what is planned, for those who want to see it, if that has changed."""

@@ -207,7 +207,7 @@ class ReplayClock:
         """Whether there was time to choose ahead then."""
         return self._had_time
 
-    def has_more(self) -> bool:
+    def has_more(self, until: float) -> bool:  # noqa: ARG002 - the take says whether there was more
         """Whether more had come in then. In takes of earlier versions, the player went on to what was due."""
         return self._had_more
 

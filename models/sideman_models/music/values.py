@@ -137,6 +137,15 @@ def parse_value(text: str) -> Value:
     return Value(kind, ticks, None if semitones is None else int(semitones))
 
 
+class _OfKind(Struct, frozen=True):
+    """The values of one kind: their indices, durations, the middles of their intervals, and whether they have one."""
+
+    indices: npt.NDArray[np.intp]
+    ticks: npt.NDArray[np.int16]
+    middle: npt.NDArray[np.float64]
+    has_interval: npt.NDArray[np.bool_]
+
+
 class Vocabulary:
     """The values that a network knows, in index order, with their parts as arrays.
 
@@ -157,6 +166,7 @@ class Vocabulary:
         self.is_rest: npt.NDArray[np.bool_] = self.kinds == REST_KIND
         self._indices = {value: index for index, value in enumerate(self.values)}
         self._nearest_indices: dict[Value, int | None] = dict(self._indices)
+        self._by_kind = {kind: self._all_of_kind(kind) for kind in VALUE_KINDS}
         self._no_clash = np.zeros(len(self.values), np.bool_)
         self._clash_masks: dict[tuple[tuple[int, ...], int], npt.NDArray[np.bool_]] = {}
 
@@ -174,20 +184,27 @@ class Vocabulary:
         tones. So each note has a nearest value. The result is None only for a rest in a vocabulary without rests.
         """
         if value not in self._nearest_indices:
-            kinds = "R" if value.kind == "R" else TONE_KINDS
-            start = kinds.index(value.kind)
-            by_kind = (np.flatnonzero(self.kinds == VALUE_KINDS.index(kind)) for kind in kinds[start:] + kinds[:start])
-            same = next((indices for indices in by_kind if indices.size), None)
-            if same is None:
-                self._nearest_indices[value] = None
-                return None
-            # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
-            duration = 4.0 * np.abs(np.log2(self.ticks[same] / value.ticks))
-            low, high = interval_bounds(value.interval)
-            interval = np.abs((self.low[same] + self.high[same]) / 2 - (low + high) / 2)
-            differs = self.has_interval[same] != (value.interval is not None)
-            self._nearest_indices[value] = int(same[np.argmin(duration + np.where(differs, 6.0, interval))])
+            self._nearest_indices[value] = self._find_nearest(value)
         return self._nearest_indices[value]
+
+    def _find_nearest(self, value: Value) -> int | None:
+        kinds = "R" if value.kind == "R" else TONE_KINDS
+        start = kinds.index(value.kind)
+        for kind in kinds[start:] + kinds[:start]:
+            same = self._by_kind[kind]
+            if not same.indices.size:
+                continue
+            # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
+            duration = 4.0 * np.abs(np.log2(same.ticks / value.ticks))
+            low, high = interval_bounds(value.interval)
+            interval = np.abs(same.middle - (low + high) / 2)
+            interval[same.has_interval != (value.interval is not None)] = 6.0
+            return int(same.indices[(duration + interval).argmin()])
+        return None
+
+    def _all_of_kind(self, kind: str) -> _OfKind:
+        same = (self.kinds == VALUE_KINDS.index(kind)).nonzero()[0]
+        return _OfKind(same, self.ticks[same], (self.low[same] + self.high[same]) / 2, self.has_interval[same])
 
     def clash_mask(self, chord: Chord, previous_pitch: int | None) -> npt.NDArray[np.bool_]:
         """Return which values (n,) do not fit over `chord` after the pitch `previous_pitch`, as booleans.
