@@ -133,10 +133,10 @@ class Player:
         self.sends_at = deadline
         now = self._now()
         half_s = self.engine.timeline.second_at(self._half_beat)
-        until = min(deadline, now + MAX_SLEEP_S, half_s if half_s > now else math.inf)
-        wake_s = until - WAKE_AHEAD_S
-        if self._choose_at < wake_s:
-            until = wake_s = self._choose_at
+        until, wake_s = deadline, deadline - WAKE_AHEAD_S
+        quiet_s = min(now + MAX_SLEEP_S, self._choose_at, half_s if half_s > now else math.inf)
+        if quiet_s < wake_s:  # nothing is sent then
+            until = wake_s = quiet_s
         arrival = self._clock.wait(wake_s)
         now = self._now()
         if arrival is None:

@@ -33,6 +33,7 @@ SYMBOL_COUNT = _INTERVALS + 2
 _NO_PITCH = 128
 _SYMBOL_CODES, _PITCH_CODES = 32, 256
 _CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
+_LONGEST = np.uint8(MAX_RUN)
 _FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
 """The longest possible run before each of the first places."""
 YOUR_RUN = 4
@@ -102,25 +103,22 @@ class MotifMemory:
     def _append(self, symbol: int, pitch: int, heard: bool) -> None:
         if self._end == self._table.shape[1]:
             self.assign(self)
-        symbols, _, _, _, runs = self._columns
+        table, start, end = self._table, self._start, self._end
         # A run goes on wherever the symbol came before.
-        continued = symbols == symbol
-        lengths = runs + continued
-        np.minimum(lengths, np.uint8(MAX_RUN), out=lengths)
-        lengths *= continued
-        self._table[4, self._start] = 0
-        self._table[4, self._start + 1 : self._end + 1] = lengths
+        continued = (table[0, start:end] == symbol).view(np.uint8)  # 1 or 0: flags would be converted each time
+        lengths = table[4, start:end] + continued
+        np.minimum(lengths, _LONGEST, out=lengths)
+        table[4, start] = 0
+        np.multiply(lengths, continued, out=table[4, start + 1 : end + 1])
+        theirs = 0  # how many notes and rests in a row before this one are the player's
+        if end > start and (table[2, end - 1] or table[0, end - 1] == _REST):
+            theirs = min(MAX_RUN, int(table[3, end - 1]) + 1)
+        table[0, end], table[1, end], table[2, end], table[3, end] = symbol, pitch, heard, theirs
         self._end += 1
-        if len(self) > self._limit:  # the oldest is forgotten; no run reaches back to it
+        if end - start == self._limit:  # the oldest is forgotten; no run reaches back to it
             self._start += 1
             first = self._columns[3:, :MAX_RUN]
             np.minimum(first, _FIRST_RUNS[: first.shape[1]], out=first)
-        theirs = 0  # how many notes and rests in a row before this one are the player's
-        if len(self) > 1:
-            last, _, last_heard, last_theirs, _ = self._table[:, self._end - 2].tolist()
-            if last_heard or last == _REST:
-                theirs = min(MAX_RUN, last_theirs + 1)
-        self._table[:4, self._end - 1] = symbol, pitch, heard, theirs
 
     def longest_runs(self, pitch: int | None, *, heard: bool = False) -> Runs:
         """Return the longest run that each symbol would continue now; `pitch` is the last pitch.

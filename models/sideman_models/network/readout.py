@@ -92,10 +92,6 @@ class Readout(Struct, frozen=True):
     output: Floats
     output_bias: Floats
 
-    def read(self, a: Floats, facts: Floats) -> float:
-        """Return y for the hidden state `a` (n_a,) and the facts (N_FACTS,) of a note."""
-        return float(self.read_all(np.concatenate((a, facts))))
-
     def read_all(self, inputs: Floats) -> Floats:
         """Return y for each row x of `inputs` (…, n_a + N_FACTS)."""
         y: Floats = np.dot(np.tanh(np.dot(inputs, self.kernel) + self.bias), self.output) + self.output_bias[0]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta, Struct
 
 from sideman.core.settings.groups.play import PlaySettings
@@ -88,14 +89,14 @@ class Touch:
         placement = None if not settings.placement else self._placement
         if touch is None and placement is None:
             return Touched(_velocity(level + ruled))
-        facts = note_facts(note, self.memory.last_loudness)
+        inputs = np.concatenate((a, note_facts(note, self.memory.last_loudness)))
         loudness, accent, delay = 0.0, float(ruled), 0.0
         if touch is not None:
-            loudness = touch.read(a, facts) + 2 * _DEVIATION_DB * (drawn - 0.5)
+            loudness = float(touch.read_all(inputs)) + 2 * _DEVIATION_DB * (drawn - 0.5)
             loudness = max(-_MAX_LOUDNESS_DB, min(_MAX_LOUDNESS_DB, loudness))
             accent = ruled * max(0.0, 1.0 - settings.touch) + settings.touch * _VELOCITY_PER_DB * loudness
         if placement is not None:
-            seconds = settings.placement * min(LATE_S, placement.read(a, facts))
+            seconds = settings.placement * min(LATE_S, float(placement.read_all(inputs)))
             delay = max(-self.early_s(settings, place.tick_in_bar), seconds) * note.bpm / 60.0
         return Touched(_velocity(level + accent), delay, loudness)
 
