@@ -157,10 +157,8 @@ class Player:
             self.engine.prepare(now)
             self.engine.work_ahead()
             self._remember_each_bar(now)
-            next_s = self.engine.deadline()
-            if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
-                self._garbage_pending = False
-                gc.collect()
+            if self._garbage_pending and (next_s := self.engine.deadline()) is not None:
+                self._collect_garbage(next_s)
         self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         if idle:
@@ -173,6 +171,12 @@ class Player:
         if isinstance(arrival.item, events.NoteOn | events.NoteOff) and deadline - now > TIME_TO_CHOOSE_S:
             self._choose_at = until = min(self._choose_at, now + GATHER_S)
         return arrival.item not in URGENT and self._clock.has_more(until)
+
+    def _collect_garbage(self, next_s: float) -> None:
+        """Collect garbage if there is time for it before the deadline `next_s`."""
+        if next_s - self._clock.now() > self._collect_s:
+            self._garbage_pending = False
+            gc.collect()
 
     def _report_plan(self) -> None:
         """Report what is planned, for those who want to see it, if that has changed."""
