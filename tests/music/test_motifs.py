@@ -26,7 +26,7 @@ Played = list[tuple[Value, int | None, bool]]
 """Values with the pitches before them, and whether they were heard."""
 
 played_lines = st.lists(
-    st.tuples(st.sampled_from(VALUES), st.sampled_from([None, 60, 62, 64]), st.booleans()), max_size=60
+    st.tuples(st.sampled_from(VALUES), st.sampled_from([None, 60, 62, 64]), st.booleans()), max_size=150
 )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from sideman_models.music.values import (
     Vocabulary,
     choose_pitch,
     clip_interval,
+    interval_bounds,
     interval_semitones,
     parse_value,
     quantize_duration,
@@ -136,6 +138,25 @@ def test_every_note_has_a_nearest_value(known: list[Value], heard: Value) -> Non
         assert nearest.kind == heard.kind
     if heard in known:
         assert nearest == heard
+
+
+@given(st.lists(values(), min_size=1, unique=True), st.sampled_from(DURATION_GRID) | st.integers(1, 60))
+def test_the_nearest_value_is_the_one_that_a_search_finds(known: list[Value], ticks: int) -> None:
+    """Guards against: a note of the player that enters the network as one that is less like it."""
+    vocabulary = Vocabulary(known)
+    for interval in (None, *range(-14, 15)):
+        heard = Value("C", ticks, interval)
+        if heard in known or not any(value.kind == "C" for value in known):
+            continue
+        low, high = interval_bounds(heard.interval)
+
+        def distance(index: int, middle: float = (low + high) / 2, heard: Value = heard) -> float:
+            value, ours = known[index], sum(interval_bounds(known[index].interval)) / 2
+            far = 6.0 if (value.interval is None) != (heard.interval is None) else abs(ours - middle)
+            return float(4.0 * abs(np.log2(value.ticks / heard.ticks)) + far)
+
+        alike = [index for index, value in enumerate(known) if value.kind == "C"]
+        assert vocabulary.nearest_index(heard) == min(alike, key=distance)
 
 
 def test_the_nearest_value_weighs_duration_and_interval() -> None:

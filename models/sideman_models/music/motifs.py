@@ -33,6 +33,7 @@ SYMBOL_COUNT = _INTERVALS + 2
 _NO_PITCH = 128
 _SYMBOL_CODES, _PITCH_CODES = 32, 256
 _CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
+_MOST_NEW = 64  # values that wait to be entered
 _LONGEST = np.uint8(MAX_RUN)
 _FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
 """The longest possible run before each of the first places."""
@@ -81,28 +82,42 @@ class MotifMemory:
         # be moved each time that the oldest one is forgotten.
         self._table = np.zeros((5, 2 * limit), np.uint8)
         self._start = self._end = 0
+        self._new: list[tuple[int, int, bool]] = []  # not yet in the table: see `append`
 
     def __len__(self) -> int:
-        return self._end - self._start
+        return min(self._limit, self._end - self._start + len(self._new))
 
-    @property
     def _columns(self) -> npt.NDArray[np.uint8]:
-        """By rows: symbols, pitches, heard, theirs (see `_append`), and the length of the run before each place."""
+        """Enter what is new, and return all that is remembered.
+
+        By rows: symbols, pitches, heard, theirs (see `_enter`), and the length of the run before each place.
+        """
+        for new in self._new:
+            self._enter(*new)
+        self._new.clear()
         return self._table[:, self._start : self._end]
 
     def assign(self, other: MotifMemory) -> None:
         """Copy the content of `other`, which has the same limit, into this memory."""
-        remembered = other._columns
+        remembered = other._columns()
+        self._new.clear()
         self._start, self._end = 0, len(other)
-        self._columns[:] = remembered
+        self._table[:, : self._end] = remembered
 
     def append(self, value: Value, from_pitch: int | None, *, heard: bool = False) -> None:
-        """Remember a value that has sounded after the pitch `from_pitch`; `heard`: the player played it."""
-        self._append(motif_symbol(value), _NO_PITCH if from_pitch is None else from_pitch, heard)
+        """Remember a value that has sounded after the pitch `from_pitch`; `heard`: the player played it.
 
-    def _append(self, symbol: int, pitch: int, heard: bool) -> None:
+        It is entered when the runs are asked for, because a note that comes in has to be heard at once.
+        """
+        self._new.append((motif_symbol(value), _NO_PITCH if from_pitch is None else from_pitch, heard))
+        if len(self._new) == _MOST_NEW:
+            self._columns()
+
+    def _enter(self, symbol: int, pitch: int, heard: bool) -> None:
         if self._end == self._table.shape[1]:
-            self.assign(self)
+            remembered = self._table[:, self._start :].copy()
+            self._start, self._end = 0, remembered.shape[1]
+            self._table[:, : self._end] = remembered
         table, start, end = self._table, self._start, self._end
         # A run goes on wherever the symbol came before.
         continued = (table[0, start:end] == symbol).view(np.uint8)  # 1 or 0: flags would be converted each time
@@ -117,7 +132,7 @@ class MotifMemory:
         self._end += 1
         if end - start == self._limit:  # the oldest is forgotten; no run reaches back to it
             self._start += 1
-            first = self._columns[3:, :MAX_RUN]
+            first = table[3:, self._start : self._end][:, :MAX_RUN]
             np.minimum(first, _FIRST_RUNS[: first.shape[1]], out=first)
 
     def longest_runs(self, pitch: int | None, *, heard: bool = False) -> Runs:
@@ -125,7 +140,7 @@ class MotifMemory:
 
         With `heard`, only what the player played counts as a continuation.
         """
-        known, pitches, by_player, _, runs = self._columns
+        known, pitches, by_player, _, runs = self._columns()
         continued = runs != 0  # `nonzero` is three times as fast of flags as of numbers
         if heard:
             continued &= by_player != 0
@@ -149,7 +164,7 @@ class MotifMemory:
         symbol = motif_symbol(value)
         if symbol == _REST or runs[0, symbol] < YOUR_RUN - 1:
             return 0
-        symbols, _, heard, theirs, before = self._columns
+        symbols, _, heard, theirs, before = self._columns()
         lengths = np.minimum(before, theirs)
         lengths *= heard
         lengths *= symbols == symbol
@@ -158,15 +173,16 @@ class MotifMemory:
 
     def memory(self) -> list[int]:
         """Return the content as plain data: one number for each note or rest."""
-        symbols, pitches, heard = self._columns[:3].astype(np.int64)
+        symbols, pitches, heard = self._columns()[:3].astype(np.int64)
         return list(((heard * _PITCH_CODES + pitches) * _SYMBOL_CODES + symbols).tolist())
 
     def recall(self, codes: Iterable[int]) -> None:
         """Continue from what `memory` returned; only the latest `limit` are kept. Raises `ValueError`."""
         self._start = self._end = 0
+        self._new.clear()
         for code in list(codes)[-self._limit :]:
             rest, symbol = divmod(code, _SYMBOL_CODES)
             heard, pitch = divmod(rest, _PITCH_CODES)
             if not 0 <= code < _CODE_LIMIT or symbol >= SYMBOL_COUNT or pitch > _NO_PITCH:
                 raise ValueError(f"{code} is not a note or a rest of the memory of motifs")
-            self._append(symbol, pitch, bool(heard))
+            self._enter(symbol, pitch, bool(heard))

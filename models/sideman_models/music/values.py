@@ -137,6 +137,11 @@ def parse_value(text: str) -> Value:
     return Value(kind, ticks, None if semitones is None else int(semitones))
 
 
+_ALL_INTERVALS = (None, *range(-MAX_INTERVAL, MAX_INTERVAL + 1))
+_TABLE_ROWS = {ticks: row for row, ticks in enumerate(DURATION_GRID)}
+_TABLE_COLUMNS: dict[int | IntervalRange | None, int] = {each: column for column, each in enumerate(_ALL_INTERVALS)}
+
+
 class _OfKind(Struct, frozen=True):
     """The values of one kind: their indices, durations, the middles of their intervals, and whether they have one."""
 
@@ -144,6 +149,19 @@ class _OfKind(Struct, frozen=True):
     ticks: npt.NDArray[np.int16]
     middle: npt.NDArray[np.float64]
     has_interval: npt.NDArray[np.bool_]
+
+    def nearest(self, ticks: Sequence[int], intervals: Sequence[int | IntervalRange | None]) -> npt.NDArray[np.intp]:
+        """Return the index of the nearest value for each of D durations and I intervals (D, I).
+
+        Twice the duration counts as much as a major third, a missing interval as much as a tritone.
+        """
+        duration = 4.0 * np.abs(np.log2(self.ticks / np.array(ticks)[:, None]))  # (D, n)
+        middles = np.array([sum(interval_bounds(each)) / 2 for each in intervals])
+        distance = np.abs(self.middle - middles[:, None])  # (I, n)
+        has_none = np.array([each is None for each in intervals])
+        distance[self.has_interval == has_none[:, None]] = 6.0
+        nearest: npt.NDArray[np.intp] = self.indices[[(row + distance).argmin(axis=1) for row in duration]]
+        return nearest
 
 
 class Vocabulary:
@@ -166,7 +184,12 @@ class Vocabulary:
         self.is_rest: npt.NDArray[np.bool_] = self.kinds == REST_KIND
         self._indices = {value: index for index, value in enumerate(self.values)}
         self._nearest_indices: dict[Value, int | None] = dict(self._indices)
-        self._by_kind = {kind: self._all_of_kind(kind) for kind in VALUE_KINDS}
+        # Of every modern value, because a note of the player's has to be heard at once.
+        self._nearest_tables = {
+            kind: self._all_of_kind(kind).nearest(DURATION_GRID, _ALL_INTERVALS)
+            for kind in VALUE_KINDS
+            if (self.kinds == VALUE_KINDS.index(kind)).any()
+        }
         self._no_clash = np.zeros(len(self.values), np.bool_)
         self._clash_masks: dict[tuple[tuple[int, ...], int], npt.NDArray[np.bool_]] = {}
 
@@ -191,15 +214,12 @@ class Vocabulary:
         kinds = "R" if value.kind == "R" else TONE_KINDS
         start = kinds.index(value.kind)
         for kind in kinds[start:] + kinds[:start]:
-            same = self._by_kind[kind]
-            if not same.indices.size:
+            if (table := self._nearest_tables.get(kind)) is None:
                 continue
-            # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
-            duration = 4.0 * np.abs(np.log2(same.ticks / value.ticks))
-            low, high = interval_bounds(value.interval)
-            interval = np.abs(same.middle - (low + high) / 2)
-            interval[same.has_interval != (value.interval is not None)] = 6.0
-            return int(same.indices[(duration + interval).argmin()])
+            row, column = _TABLE_ROWS.get(value.ticks), _TABLE_COLUMNS.get(value.interval)
+            if row is None or column is None:  # not a modern value
+                return int(self._all_of_kind(kind).nearest([value.ticks], [value.interval])[0, 0])
+            return int(table[row, column])
         return None
 
     def _all_of_kind(self, kind: str) -> _OfKind:
