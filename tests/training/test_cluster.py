@@ -76,11 +76,16 @@ def free_ports(count: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.usefixtures("quick")
-def test_two_machines_train_the_same_network_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taught", [False, True])
+def test_two_machines_train_the_same_network_as_one(tmp_path: Path, *, taught: bool) -> None:
     """Guards against: a cluster that trains another network than one machine, or writes it twice."""
     pytest.importorskip("tensorflow")
     corpus = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
     words = [str(corpus), "--units", "6", "--epochs", "3", "--rate", "0.02"]
+    if taught:
+        teacher = str(tmp_path / "teacher")
+        assert command.run(train_arguments(*words, "--out", teacher)) == 0
+        words += ["--teacher", teacher]
     machines = [f"127.0.0.1:{port}" for port in free_ports(2)]
     with ExitStack() as stack:
         processes = [
@@ -97,7 +102,7 @@ def test_two_machines_train_the_same_network_as_one(tmp_path: Path) -> None:
         assert [process.returncode for process in processes] == [0, 0]
     assert "epoch 3/3" in outputs[0]
     assert outputs[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", "tiny.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", *["teacher"] * taught, "tiny.jsonl"]
     assert command.run(train_arguments(*words, "--out", str(tmp_path / "alone"))) == 0
     together, alone = (load_bundle(str(tmp_path / name)) for name in ("by-0", "alone"))
     np.testing.assert_allclose(together.facts["curve"], alone.facts["curve"], atol=1e-3)
