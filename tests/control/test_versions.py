@@ -24,7 +24,7 @@ RECORDED = Path(__file__).with_name("version-1.jsonl")
 """The lines that a client of version 1 got before there was a version 2.
 
 But for two: between two changes that came together there was one that said that no note was coming; and since the
-soloist waits for more after a key was released, one status comes a moment sooner.
+soloist waits for more after a key was released, one status shows the music a moment earlier.
 """
 TUNE: dict[str, Any] = {"play__rate": "eighth", "play__comp": "bass", "play__count_in": 1, "tempo__bpm": 200}
 SCRIPT = [

@@ -11,10 +11,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sideman.core.actions import Panic
+from sideman.core.actions import Panic, Start, Stop
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import DueItem, Engine, play_through
-from sideman.core.events import BarPlayed, ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
+from sideman.core.events import (
+    BarPlayed,
+    ChangeSettings,
+    Command,
+    ControlChange,
+    JumpToBar,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    SetChart,
+    SetMode,
+    encode,
+)
 from sideman.core.timing.tempo import exact_tick
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 
@@ -22,7 +34,15 @@ rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 inputs = st.none() | st.one_of(
     st.builds(NoteOn, st.integers(40, 80), st.integers(1, 127), st.sampled_from([1, 3])),
     st.builds(NoteOff, st.integers(40, 80), st.sampled_from([1, 3])),
-)
+    st.builds(ControlChange, st.sampled_from([1, 33, 64]), st.integers(0, 127)),
+    st.sampled_from([Start(), Stop(), Panic(), JumpToBar(3), SetMode("trade"), SetMode("solo", now=True)]),
+    st.sampled_from(
+        [
+            ("tempo.bpm", 250.0), ("play.offset_ms", -40.0), ("play.rate", "sixteenth"), ("play.rate", "phrase"),
+            ("play.comp", ("drums",)), ("play.swing", 0.7), ("play.click", "beats"), ("practice.loop", "1-1"),
+        ]
+    ).map(lambda change: ChangeSettings((change,))),
+)  # fmt: skip
 HOUR = 3600.0
 
 
@@ -56,23 +76,25 @@ def test_an_hour_of_beats_falls_on_its_seconds() -> None:
     assert all(due.beat == beat and due.second == beat / 2 for beat, due in enumerate(onsets))
 
 
-@settings(max_examples=25)
-@given(rates, st.lists(st.tuples(st.floats(0, 0.3), st.booleans(), inputs), max_size=30))
-def test_asking_for_the_deadline_changes_nothing(rate: str, called: list[tuple[float, bool, MidiEvent | None]]) -> None:
+@settings(max_examples=60)
+@given(rates, st.lists(st.tuples(st.floats(0, 0.6), inputs, st.floats(0, 0.6)), max_size=20))
+def test_asking_for_the_deadline_changes_nothing(
+    rate: str, called: list[tuple[float, MidiEvent | Command | None, float]]
+) -> None:
     """Guards against: something due that is skipped because nothing was to come before it."""
     asked, unasked = (engine(play__rate=rate, play__comp="bass", midi__chords=3) for _ in range(2))
-    second, played = 0.0, {True: list[object](), False: list[object]()}
-    for gap, asks, item in called:
-        second += gap
-        for each in (asked, unasked):
-            if each is asked and asks:
-                each.deadline()
-            played[each is asked] += events(each.advance(second))
-            if item is not None:
-                played[each is asked] += each.receive(item, second)
-            else:
-                each.prepare(second)
-    assert played[True] == played[False]
+    second = 0.0
+    for before, item, after in called:
+        second += before
+        assert events(asked.advance(second)) == events(unasked.advance(second))
+        asked.deadline()
+        if item is None:
+            asked.prepare(second)
+            unasked.prepare(second)
+        else:
+            assert asked.receive(item, second) == unasked.receive(item, second)
+        second += after
+        assert events(asked.advance(second)) == events(unasked.advance(second))
     assert asked.memory() == unasked.memory()
 
 

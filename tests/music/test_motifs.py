@@ -66,7 +66,7 @@ def test_runs_are_those_that_a_search_finds(played: Played, pitch: int | None, l
 @given(played_lines, st.sampled_from([5, 20, MEMORY_LIMIT]))
 def test_a_memory_that_was_saved_goes_on_as_it_would_have(played: Played, limit: int) -> None:
     """Guards against: a restart or a replay after which the solo is another one."""
-    before, after, copied = remembered(played, limit), MotifMemory(limit), MotifMemory(limit)
+    before, after, copied = remembered(played, limit), remembered(played[:3], limit), remembered(played[:3], limit)
     after.recall(before.memory())
     copied.assign(before)
     for memory in (after, copied):

@@ -105,6 +105,16 @@ def _notes(count: int, channel: int = 1) -> list[Item]:
     return [item for pair in pairs for item in pair]
 
 
+def test_more_is_waited_for_until_a_second(post: Post) -> None:
+    """Guards against: a chord of which only the first note is heard before the next choice."""
+    later = post.second + 0.003
+    assert post.inbox.has_more(later)
+    post.second = later
+    assert not post.inbox.has_more(later)
+    post.inbox.put(NoteOn(60, 80, 1))
+    assert post.inbox.has_more(later)
+
+
 def test_the_end_and_a_panic_overtake_a_flood(post: Post) -> None:
     """Guards against: seconds from SIGTERM or a panic to silence, because ten thousand notes were there before."""
     post.send(*_notes(10_000))

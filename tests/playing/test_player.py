@@ -28,6 +28,7 @@ from sideman.core.events import (
     Report,
     encode,
 )
+from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.overload import Arrival
 from sideman.playing.player import GATHER_S, MAX_SLEEP_S, TIME_TO_CHOOSE_S, WAKE_AHEAD_S, Player
 from sideman.render.midi_file import TICKS_PER_BEAT, midi_file_bytes
@@ -160,20 +161,40 @@ def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[t
     assert [(report.second, report.item) for report in arrived] == timed
 
 
-@given(st.dictionaries(st.integers(40, 80), st.floats(0, 0.9 * GATHER_S), min_size=2, max_size=6), st.floats(0.1, 3.9))
+@given(
+    st.dictionaries(st.integers(40, 80), st.floats(0, 0.9 * GATHER_S), min_size=2, max_size=6),
+    st.floats(0.1, 3.9),
+    st.booleans(),
+)
 @settings(max_examples=20)
-def test_a_chord_is_heard_before_it_chooses(pitches: dict[int, float], second: float) -> None:
+def test_a_chord_is_heard_before_it_chooses(pitches: dict[int, float], second: float, sends: bool) -> None:
     """Guards against: the notes of a chord that wait until it has chosen again after the first of them."""
     left = -second % 0.5
     assume(TIME_TO_CHOOSE_S + 2 * GATHER_S < left < 0.5 - 4 * WAKE_AHEAD_S)  # something due goes first
     chord = sorted((second + spread, pitch) for pitch, spread in pitches.items())
-    clock = FakeClock([*(Arrival(at, NoteOn(pitch, 80, 1)) for at, pitch in chord), Arrival(5.0, None)])
+    pedal = Arrival(chord[0][0], ControlChange(64, 127, 1))
+    notes = [Arrival(at, NoteOn(pitch, 80, 1)) for at, pitch in chord]
+    clock = FakeClock([notes[0], pedal, *notes[1:], Arrival(5.0, None)])
     recorder = RecordingOutput(clock)
-    Player(performance().make_engine(0.0), recorder, clock, recorder.reports.append).run()
-    kinds = [type(report) for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
-    first = kinds.index(InputReceived)
-    assert kinds[first : first + len(pitches) + 1] == [InputReceived] * len(pitches) + [Advanced]
-    assert kinds.count(InputReceived) == len(pitches)
+    engine = performance().make_engine(0.0, clocks=ClockConfig(None, sends_midi_clock=sends))
+    Player(engine, recorder, clock, recorder.reports.append).run()
+    woken = [report for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
+    received = [at for at, report in enumerate(woken) if isinstance(report, InputReceived)]
+    assert len(received) == len(notes) + 1
+    assert not any(isinstance(each, Advanced) and each.prepared for each in woken[received[0] : received[-1]])
+    assert recorder.reports[-1].second == 5.0  # type: ignore[union-attr]
+
+
+@settings(max_examples=20)
+@given(st.floats(0.004, 0.9 * TIME_TO_CHOOSE_S))
+def test_near_its_onset_it_chooses_at_once(left: float) -> None:
+    """Guards against: a choice that is made too late because more could have come in."""
+    recorder, _ = play_on_fake_clock(performance().make_engine(0.0), 5.0, [(1.5 - left, NoteOn(60, 80, 1))])
+    woken = [report for report in recorder.reports if isinstance(report, InputReceived | Advanced)]
+    after = woken[[type(each) for each in woken].index(InputReceived) + 1]
+    assert isinstance(after, Advanced)
+    assert after.prepared
+    assert after.second == 1.5 - left
 
 
 def test_it_chooses_in_a_storm_of_notes_too() -> None:

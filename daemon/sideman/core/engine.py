@@ -49,7 +49,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 START_LEAD_S = 0.1
 """The time from the command to start to the first beat, or to the first click."""
 _ROUNDING_S = 1e-6
-"""More than the second of a beat can differ from that at which the beat counts as reached."""
+"""More than `EPSILON_BEATS` at the slowest tempo, in seconds."""
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
 _Step = Callable[[float, float], Iterator["DueItem"]]
@@ -141,6 +141,12 @@ class Engine:
         if beat == math.inf:
             return None if self.transport.clock is None else input_due
         return min(self.timeline.second_at(beat), input_due)
+
+    def choice_due(self) -> float:
+        """Return the second by which the soloist has to choose what it plays next; infinite if it need not."""
+        if not self.transport.rolling or self._soloist.decision is not None:
+            return math.inf
+        return self.timeline.second_at(self._soloist.next_beat())
 
     def open(self, second: float) -> list[MidiEvent]:
         """Return what to send before anything is played. Bars that are counted in delay the first beat."""

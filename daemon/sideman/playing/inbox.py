@@ -49,7 +49,7 @@ class Clock(Protocol):
         """Whether there is time to choose ahead: no arrival is waiting."""
 
     def has_more(self, until: float) -> bool:
-        """Whether, after an arrival, another one is waiting, or may still come in before the second `until`."""
+        """Whether, after an arrival, another one is waiting, or it is before the second `until`."""
 
 
 class Inbox:

@@ -33,7 +33,8 @@ GATHER_S = 0.003
 """How long the soloist waits for more, after a key was struck or released, before it chooses again: hands strike
 chords, and a key is often released as the next is struck. What comes in while it chooses has to wait."""
 TIME_TO_CHOOSE_S = 0.01
-"""It waits only if the next deadline is further away."""
+"""It waits only if its next onset is further away."""
+_MUSIC = events.MidiEvent | events.ClockInput  # commands are carried out, and shown, at once
 SECOND_RELEASE_S = 0.015
 """The time between the first and the second release of the notes at the end."""
 _COLLECT_S = 0.02  # garbage is collected if the next deadline is further away
@@ -148,11 +149,13 @@ class Player:
         if arrival is not None and self._gathers(arrival, now, deadline):
             self.wake_count += 1
             return
-        self._choose_at = math.inf
+        gathers = arrival is None and now < self._choose_at < math.inf  # something else was due meanwhile
+        if not gathers:
+            self._choose_at = math.inf
         self._play_until(now)
         if now >= deadline:
             self.sends_at = math.inf
-        idle = self._clock.is_idle()
+        idle = self._clock.is_idle() and not gathers
         if idle:
             self.engine.prepare(now)
             self.engine.work_ahead()
@@ -166,11 +169,13 @@ class Player:
         self.wake_count += 1
 
     def _gathers(self, arrival: Arrival, now: float, deadline: float) -> bool:
-        """Whether to take in first what else has come in, or may come in soon, unless something is due."""
-        until = now
-        if isinstance(arrival.item, events.NoteOn | events.NoteOff) and deadline - now > TIME_TO_CHOOSE_S:
-            self._choose_at = until = min(self._choose_at, now + GATHER_S)
-        return arrival.item not in URGENT and self._clock.has_more(until)
+        """Whether to take in first what else has come in, or comes in within `GATHER_S`, unless something is due."""
+        item, near_s = arrival.item, now + TIME_TO_CHOOSE_S
+        is_key = isinstance(item, events.NoteOn | events.NoteOff)
+        if is_key and (deadline > near_s or self.engine.choice_due() > near_s):
+            self._choose_at = min(self._choose_at, now + GATHER_S)
+        waits = self._choose_at < math.inf and isinstance(item, _MUSIC)
+        return item not in URGENT and self._clock.has_more(self._choose_at if waits else now)
 
     def _collect_garbage(self, next_s: float) -> None:
         """Collect garbage if there is time for it before the deadline `next_s`."""

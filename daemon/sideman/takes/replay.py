@@ -208,7 +208,10 @@ class ReplayClock:
         return self._had_time
 
     def has_more(self, until: float) -> bool:  # noqa: ARG002 - the take says whether there was more
-        """Whether more had come in then. In takes of earlier versions, the player went on to what was due."""
+        """Whether more had come in then, or was waited for.
+
+        In takes of earlier versions, the player went on to what was due.
+        """
         return self._had_more
 
 

@@ -33,7 +33,7 @@ SYMBOL_COUNT = _INTERVALS + 2
 _NO_PITCH = 128
 _SYMBOL_CODES, _PITCH_CODES = 32, 256
 _CODE_LIMIT = 2 * _SYMBOL_CODES * _PITCH_CODES
-_MOST_NEW = 64  # values that wait to be entered
+_MOST_NEW = 64  # the most values that wait to be entered
 _LONGEST = np.uint8(MAX_RUN)
 _FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
 """The longest possible run before each of the first places."""

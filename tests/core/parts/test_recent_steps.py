@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sideman.core.parts.recent_steps import RecentSteps
 from sideman_models.network.lstm import LstmState, NumpyNetwork
-from support.fakes import RecordingNetwork, modern_bundle, performance
+from support.fakes import RecordingNetwork, modern_bundle, performance, random_weights
 
 _BUNDLE = modern_bundle()
 _ROWS = [np.array(rows, np.intp) for rows in ([], [0], [0, 1], [1])]
@@ -33,6 +33,33 @@ def test_the_results_are_those_of_the_network(taken: list[tuple[bool, int | None
             recent.advance(value, _ROWS[rows], ours)
             alone.advance(value, _ROWS[rows], theirs)
         np.testing.assert_array_equal((ours.a, ours.c), (theirs.a, theirs.c))
+
+
+def test_a_note_heard_after_rests_takes_no_step_again() -> None:
+    """Guards against: a note of the player's that waits for steps that were taken for the last choice."""
+    network = RecordingNetwork(_BUNDLE.weights)
+    player = performance(_BUNDLE, network).make_engine(0.0).improviser
+    player.player_note_on(0, 60)
+    player.player_note_off(6, 60)
+    player.choose(96)  # after two rests, up to the bar lines
+    network.fed_values.clear()
+    player.player_note_on(96, 62)
+    assert not network.fed_values
+
+
+def test_another_network_takes_its_own_steps() -> None:
+    """Guards against: a network that has learned, and a solo that goes on from steps of the one before."""
+    sizes = _BUNDLE.weights.n_values, _BUNDLE.weights.n_context, _BUNDLE.weights.n_a
+    other = NumpyNetwork(random_weights(*sizes, penalty=4.0, seed=1))
+    made = [performance(_BUNDLE).make_engine(0.0).improviser for _ in range(2)]
+    for player in made:
+        player.player_note_on(0, 60)
+    made[0].predict(12)
+    for player in made:
+        player.prepared["other"] = other
+        player.adopt("other")
+        player.player_note_on(12, 62)
+    np.testing.assert_array_equal(made[0].state.a, made[1].state.a)
 
 
 def test_a_solo_takes_each_step_once() -> None:

@@ -27,7 +27,11 @@ class _Taken(Struct, frozen=True):
 
 
 class RecentSteps:
-    """Takes the steps of `network`. `rows` are compared as objects: a place has the same while they are cached."""
+    """Takes the steps of `network`.
+
+    `rows` are compared as objects. A place has the same array while it is cached; with a new one a step is only
+    computed again.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
