@@ -371,9 +371,9 @@ class PatchBay:
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
         self.connected: set[str] = set()
-        for quiet in ("close", "forget", "linger"):
+        for quiet in ("close", "forget"):
             setattr(self, quiet, lambda: None)
-        self.is_running = self.exists = lambda: True
+        self.is_running = self.exists = self.linger = lambda: True
         self.has_died = self.is_stalled = lambda: False
 
     def open_port(self, *_: object, **__: object) -> PatchBay:

@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from sideman.core.events import (
 )
 from sideman.midi.ports import MidiPorts, list_ports
 from sideman.midi.request import PortRequest, Split
+from support.processes import running_daemon
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., MidiPorts]
@@ -145,6 +147,20 @@ def test_nothing_is_sent_to_a_stalled_jack_server(only_jack: Jackd, link: Open) 
         for number in range(5000):
             opened.send((0x90, number % 128, 64))
     assert [change.is_open for change in _changes(opened)] == [True]
+
+
+def test_a_stop_does_not_wait_for_a_stalled_jack_server(only_jack: Jackd, dump: Dump, tmp_path: Path) -> None:
+    """Guards against: sideman, stopped while JACK stands still, that never ends and leaves a note sounding for ever."""
+    keys = "midi.client=stalled", "midi.output=dump", "midi.input=none", "play.gate=1", "play.density=4", "play.rests=0"
+    with running_daemon(tmp_path, *keys) as daemon:
+        assert dump.hears(0, silence=False)
+        with only_jack.standing_still():
+            assert daemon.stop(signal.SIGTERM) == 0
+    assert any("released at the next start" in line for line in daemon.log)
+    assert dump.hears(0, silence=False)
+    with running_daemon(tmp_path, *keys, "play.mode=off") as daemon:
+        assert dump.hears(0, silence=True)
+        assert daemon.stop(signal.SIGTERM) == 0
 
 
 def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:

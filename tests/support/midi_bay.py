@@ -131,8 +131,9 @@ class Bay:
         """See `MidiDriver`."""
         return None
 
-    def linger(self) -> None:
+    def linger(self) -> bool:
         """See `MidiDriver`."""
+        return True
 
     def forget(self) -> None:
         """See `MidiDriver`."""

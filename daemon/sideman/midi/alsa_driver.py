@@ -68,9 +68,10 @@ class AlsaDriver:
         """See `MidiDriver`."""
         return None
 
-    def linger(self) -> None:
+    def linger(self) -> bool:
         """See `MidiDriver`: the kernel delivers at once."""
         threading.Event().wait(LINGER_S)
+        return True
 
     def forget(self) -> None:
         """See `MidiDriver`."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file that says on which channels of which port our notes may sound.
 
-It exists from before the first note until after the last note-off. If the daemon finds it at its start, the previous
-process was killed, perhaps while a note sounded. The daemon then releases the notes as soon as that port is open.
+It exists from before the first note until the last note-off has left. If the daemon finds it at its start, the previous
+process was killed, or ended while the MIDI system stood still, perhaps while a note sounded. The daemon then releases
+the notes as soon as that port is open.
 """
 
 from __future__ import annotations

@@ -98,8 +98,11 @@ class MidiDriver(Protocol):
     def period_s(self) -> float:
         """The period in which the system delivers messages; 0 if it delivers each at once."""
 
-    def linger(self) -> None:
-        """Wait, for a limited time, until what was sent has left."""
+    def linger(self) -> bool:
+        """Wait, for a limited time, until what was sent has left; returns False if the system stands still.
+
+        A system that stands still may never let go of who closes a port.
+        """
 
     def forget(self) -> None:
         """Let `is_running` look for the system again. One that has died is closed before this."""

@@ -148,11 +148,15 @@ class JackServer:
         start = self._library.jack_frames_to_time(self._client, (self.frames + self.period_frames) % 2**32)
         return float(start - self._library.jack_get_time()) / 1e6
 
-    def wait_periods(self, periods: int, max_s: float) -> None:
-        """Wait until the server has delivered messages for `periods` periods, at most `max_s` seconds."""
+    def wait_periods(self, periods: int, max_s: float) -> bool:
+        """Wait until the server has delivered messages for `periods` periods, at most `max_s` seconds.
+
+        Returns False if it has not delivered any: it stands still. One that has died does not.
+        """
         start, end = self.frames, time.monotonic() + max_s
         while not self.has_died and time.monotonic() < end and not self.has_passed(periods, start):
             time.sleep(self.period_s / 2)
+        return self.has_died or self.frames != start
 
     def is_stalled(self) -> bool | None:
         """Whether no period has passed since the last answer, at least a second ago; None if it is too early to say."""

@@ -10,6 +10,8 @@ Rules for rtmidi and libjack, found by experiment (tests/ports):
   hundred messages we look whether JACK has served our port meanwhile, and send nothing more if it has not.
 - If a client is made while a client of a dead server still exists, the next deletion crashes the process. So all ports
   are closed first, then the watch (`close`), and only then do we look for a new server.
+- Closing a port whose server stands still never returns, with Python's lock held. So such a port stays open: the
+  process ends without closing it.
 - Deleting an output whose server has died takes rtmidi a second, with Python's lock held. The player is late for that
   second, but there was no port to play to.
 """
@@ -114,11 +116,10 @@ class JackDriver:
         """See `MidiDriver`."""
         return 0.0 if self._server is None or self._server.has_died else self._server.period_s
 
-    def linger(self) -> None:
+    def linger(self) -> bool:
         """See `MidiDriver`."""
         time.sleep(LINGER_S)
-        if self._server is not None:
-            self._server.wait_periods(LINGER_PERIODS, MAX_LINGER_S)
+        return self._server is None or self._server.wait_periods(LINGER_PERIODS, MAX_LINGER_S)
 
     def forget(self) -> None:
         """See `MidiDriver`."""

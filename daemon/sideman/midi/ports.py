@@ -142,15 +142,18 @@ class MidiPorts:
         for port in self._outputs:
             port.send_to(port_id, message)
 
-    def close(self) -> None:
-        """Close all ports when everything that was sent has arrived."""
+    def close(self) -> bool:
+        """Close all ports when everything that was sent has arrived.
+
+        Returns False if a system stands still: then nothing is closed, because that could wait for ever, and what was
+        sent there has not arrived.
+        """
         for port in self._inputs:
             if port.requested.port is not None:
                 port.requested.port.stop_receiving()
-        served = [port.requested.driver for port in self._outputs if port.requested.is_open]
-        for driver in self._drivers:
-            if driver in served:
-                driver.linger()
+        served = [requested.driver for requested in self._requested if requested.is_open]
+        if not all(driver.linger() for driver in self._drivers if driver in served):
+            return False
         for output in self._outputs:
             output.detach()
         for requested in self._requested:
@@ -160,6 +163,7 @@ class MidiPorts:
         self._outputs, self._inputs, self._drivers = [], [], []
         self._wake_reader.close()
         self._wake_writer.close()
+        return True
 
     # -- looking after
 

@@ -101,9 +101,10 @@ class RtMidiDriver:
         """See `MidiDriver`."""
         return None
 
-    def linger(self) -> None:
+    def linger(self) -> bool:
         """See `MidiDriver`."""
         time.sleep(LINGER_S)
+        return True
 
     def forget(self) -> None:
         """See `MidiDriver`."""

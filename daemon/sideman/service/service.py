@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import logging
 import os
@@ -125,6 +126,8 @@ class Service:
         self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
+        self._has_released = self._is_stalled = False
+        self._closing_limit: threading.Timer | None = None
         self._last_preset: str | None = None  # that was applied before the restart
         self._last_song = 0  # of the set, before a chart in between
         self._state_file = state_path(settings.midi.client)
@@ -132,6 +135,18 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
+        self._perform()
+        if self._failure is not None:
+            raise self._failure
+        if self._is_stalled:  # Python would close the ports
+            logging.shutdown()
+            os._exit(0)
+        if self._closing_limit is not None:
+            self._closing_limit.cancel()
+        faulthandler.cancel_dump_traceback_later()
+        return 0
+
+    def _perform(self) -> None:
         check_network(self._settings)
         wakeup = self._wakeup
         with (
@@ -146,6 +161,7 @@ class Service:
                     if clock is not None:
                         clock.open()
                         at_end.callback(clock.close)
+                at_end.callback(self._limit_closing)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 left_over = [(port, self._mark_playing(port)) for port in ports.outputs]
                 released_s = _release(left_over)
@@ -174,9 +190,6 @@ class Service:
                 recorder.close()
                 if player.remembered is not None:
                     keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
-        if self._failure is not None:
-            raise self._failure
-        return 0
 
     # -- starting
 
@@ -206,14 +219,24 @@ class Service:
         try:
             yield ports
         finally:
-            # All notes are released by now: do not let a JACK server that hangs delay us, nor Ctrl-C.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            status = 0 if self._failure is None else SidemanError.exit_status
-            timeout = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
-            timeout.daemon = True
-            timeout.start()
-            ports.close()
-            timeout.cancel()
+            self._limit_closing()
+            self._is_stalled = not ports.close()
+            if self._is_stalled:
+                _log.warning("the MIDI system stands still: what sounds there is released at the next start")
+            elif self._has_released:
+                self._crash_marker.clear()
+
+    def _limit_closing(self) -> None:
+        """Let the process end soon, whatever closing does: a JACK server that stands still may never let go of us."""
+        if self._closing_limit is not None:
+            return
+        status = 0 if self._failure is None else SidemanError.exit_status
+        self._closing_limit = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
+        self._closing_limit.daemon = True
+        self._closing_limit.start()
+        if sys.__stderr__ is not None:  # for a library that keeps Python's lock
+            faulthandler.dump_traceback_later(2 * CLOSE_TIMEOUT_S, exit=True, file=sys.__stderr__)
 
     def _update_port_period(self, ports: MidiPorts) -> None:
         """Pass on the period of the clock's port if it has changed: a JACK server can change it while it runs."""
@@ -223,7 +246,7 @@ class Service:
             self._inbox.put(SetPortPeriod(period_s))
 
     def _mark_playing(self, output: OutputPort) -> list[int]:
-        """Leave a mark in case we are killed. Returns the channels on which a killed daemon has left notes here."""
+        """Leave a mark in case we are killed. Returns the channels on which the last run may have left notes here."""
         port = output.requested
         if not output.is_sending:
             return []
@@ -231,7 +254,7 @@ class Service:
         channels = self._crash_marker.mark_playing(port.title, played)
         if channels:
             numbers = ", ".join(map(str, channels))
-            _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, port.title)
+            _log.info("notes of the last run may sound: releasing channels %s of %s", numbers, port.title)
         return channels
 
     @property
@@ -380,8 +403,7 @@ class Service:
             # Whatever happens in this thread, the player releases its notes while the port is still open.
             self._inbox.put(None)
             thread.join(CLOSE_TIMEOUT_S)
-            if not thread.is_alive():
-                self._crash_marker.clear()
+            self._has_released = not thread.is_alive()
         if player.engine.late_notes:
             late = count_noun(player.engine.late_notes, "note")
             _log.info("%s came too late and %s left out", late, "was" if player.engine.late_notes == 1 else "were")
