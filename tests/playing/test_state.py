@@ -75,10 +75,22 @@ def test_a_damaged_bar_line_is_refused(bar_line: int) -> None:
         resumed_engine(made, state, 0.0)
 
 
-@given(st.data())
-def test_a_damaged_memory_is_refused_or_plays(data: st.DataObject) -> None:
+@pytest.mark.parametrize("drawn", [-1, 10**3, 2**62])
+def test_a_value_that_the_network_does_not_have_is_refused(drawn: int) -> None:
+    """Guards against: a classic network that is fed a damaged value, and a daemon that fails at every start."""
+    made = performance(classic_bundle())
+    engine = made.make_engine(0.0)
+    play_on_fake_clock(engine, 3.3)
+    state = json.loads(json.dumps(state_of(engine.memory(), made)))
+    state["memory"]["improviser"]["line"]["pending"]["drawn_index"] = drawn
+    with pytest.raises(ValueError, match="the network has no value"):
+        resumed_engine(made, state, 0.0)
+
+
+@given(st.data(), st.sampled_from([modern_bundle(), classic_bundle()]))
+def test_a_damaged_memory_is_refused_or_plays(data: st.DataObject, bundle: Bundle) -> None:
     """Guards against: a daemon that fails at every start, or hangs, until somebody deletes its state."""
-    made = performance(play__comp="bass")
+    made = performance(bundle, play__comp="bass")
     engine = made.make_engine(0.0)
     play_on_fake_clock(engine, 3.3)
     state = json.loads(json.dumps(state_of(engine.memory(), made)))

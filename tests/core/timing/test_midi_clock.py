@@ -11,7 +11,7 @@ from typing import Any, Literal
 import mido
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sideman.core.actions import Start, Stop
@@ -475,6 +475,23 @@ def test_a_sender_that_continues_in_place_is_never_suspected(pauses: list[int]) 
         follower.receive(SongPosition(tick // 6), second + 0.4)
         follower.receive(ClockContinue(), second + 0.5)
         second += 0.5
+    assert not any("tempo.position" in text for text in texts)
+
+
+@given(st.integers(0, 40), st.integers(1, 20))
+def test_a_sender_that_is_located_to_a_bar_line_is_not_suspected_at_once(played: int, bar: int) -> None:
+    """Guards against: a hint that leads to wrong chords, because a sequencer near its top was moved to another bar."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, on_change=lambda: texts.append(follower.status_text))
+    follower.receive(ClockStart(), 10.0)
+    for tick in range(played):
+        follower.receive(ClockTick(), 10.0 + tick / 48)
+    assume(abs(played - 16 * bar) >= CLOCK_TICKS_PER_BEAT / 4)
+    follower.receive(ClockStop(), 20.0)
+    follower.receive(SongPosition(16 * bar), 20.1)
+    follower.receive(ClockContinue(), 20.2)
+    follower.receive(ClockTick(), 20.21)
+    assert follower.tick == 96 * bar
     assert not any("tempo.position" in text for text in texts)
 
 

@@ -415,7 +415,10 @@ class Improviser:
 
     def recall(self, memory: ImproviserMemory) -> None:
         """Continue from `memory`, which is of the same bundle. Raises `ValueError`, `KeyError` or ChordError."""
-        pitch, position = memory.line.finished_pitch, memory.line.position
+        pitch, position, pending = memory.line.finished_pitch, memory.line.position, memory.line.pending
+        drawn = None if pending is None else pending.drawn_index
+        if drawn is not None and not 0 <= drawn < len(self._vocabulary):
+            raise ValueError(f"the network has no value {drawn}")
         self.restore_state(
             {"a": memory.a, "c": memory.c, "last": memory.last, "pitch": pitch, "motifs": memory.motifs}, position
         )

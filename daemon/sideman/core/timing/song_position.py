@@ -4,7 +4,8 @@
 The MIDI 1.0 specification counts sixteenths. Some programs (Ardour 7.3) send MIDI clocks, six times as many: bar 5 of
 4/4 as 384 and not as 64. One position alone does not show this. It is suspicious if
 
-- the position, read in the other unit, is where the clock stands, and read in ours it is not; or
+- the position, read in the other unit, is where the clock stands (within a sixteenth, and not in the first beat), and
+  read in ours it is not; or
 - in sixteenths: the last `_SUSPICIOUS` different positions are all whole beats if read as clocks; or
 - in clocks: the position is not on a sixteenth.
 """
@@ -39,9 +40,10 @@ class PositionReader:
         tick, other = position * _TICKS[self._unit], position * _TICKS[self._other]
         if position and position not in self._seen:
             self._seen.append(position)
-        near, other_near = (
-            standing_tick is not None and abs(standing_tick - place) < CLOCK_TICKS_PER_BEAT for place in (tick, other)
-        )
+        near = standing_tick is not None and abs(standing_tick - tick) < CLOCK_TICKS_PER_BEAT
+        # Near the top, a small step in one unit is one in the other, too.
+        other_near = standing_tick is not None and abs(standing_tick - other) < CLOCK_TICKS_PER_SIXTEENTH
+        other_near &= other >= CLOCK_TICKS_PER_BEAT
         if near and not other_near:
             self.hint = ""
             self._seen.clear()
