@@ -163,6 +163,19 @@ def test_a_stop_does_not_wait_for_a_stalled_jack_server(only_jack: Jackd, dump: 
         assert daemon.stop(signal.SIGTERM) == 0
 
 
+def test_a_start_at_a_stalled_jack_server_can_be_stopped(only_jack: Jackd, tmp_path: Path) -> None:
+    """Guards against: a service that systemd has to kill because JACK stands still while it starts."""
+    with only_jack.standing_still(), running_daemon(tmp_path, "midi.client=starting", "midi.output=dump") as daemon:
+        until(lambda: _catches(daemon.process.pid, signal.SIGTERM))  # from here on it opens its ports
+        assert daemon.stop(signal.SIGTERM) == 0
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for this signal."""
+    caught = re.search(r"SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    return caught is not None and bool(int(caught.group(1), 16) >> (number - 1) & 1)
+
+
 def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
     """Guards against: sideman does not hear what is played to it."""
     link(output="none")

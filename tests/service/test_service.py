@@ -406,7 +406,7 @@ def test_those_who_watch_notes_learn_of_each_at_once() -> None:
 @pytest.mark.subprocess
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Guards against: with a negative offset, the first note is lost."""
-    settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")
+    settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400", "play.late_ms=100")
     with running_daemon(tmp_path, *settings) as daemon:
         assert daemon.stop() == 0
     assert not any("too late" in line for line in daemon.log)

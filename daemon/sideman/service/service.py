@@ -126,7 +126,7 @@ class Service:
         self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
-        self._has_released = self._is_stalled = False
+        self._has_begun = self._has_released = self._is_stalled = False
         self._closing_limit: threading.Timer | None = None
         self._last_preset: str | None = None  # that was applied before the restart
         self._last_song = 0  # of the set, before a chart in between
@@ -228,7 +228,7 @@ class Service:
                 self._crash_marker.clear()
 
     def _limit_closing(self) -> None:
-        """Let the process end soon, whatever closing does: a JACK server that stands still may never let go of us."""
+        """Let the process end soon, whatever happens to the ports: a JACK server that stands still never answers."""
         if self._closing_limit is not None:
             return
         status = 0 if self._failure is None else SidemanError.exit_status
@@ -395,6 +395,7 @@ class Service:
             self._update_port_period if has_rounds else None,
             learner,
         )
+        self._has_begun = True
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
         try:
@@ -417,6 +418,8 @@ class Service:
             self._stop_signals += 1
             if self._stop_signals > 1 and number == signal.SIGINT:
                 os._exit(INTERRUPTED.number)
+            if not self._has_begun:
+                self._limit_closing()
             self._inbox.put(None)
 
     def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:

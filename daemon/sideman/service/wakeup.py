@@ -72,7 +72,6 @@ class Wakeup:
         numbers = [*STOP_SIGNALS, signal.SIGUSR1]
         if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
             numbers.remove(signal.SIGHUP)  # started with nohup: the daemon has to survive its terminal
-        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
         reader, writer = socket.socketpair()
         writer.setblocking(False)
 
@@ -84,12 +83,14 @@ class Wakeup:
         thread = threading.Thread(target=read, name="signals", daemon=True)
         thread.start()
         previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        # Only now: a signal that came to a handler without the socket would be lost.
+        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
         try:
             yield
         finally:
-            signal.set_wakeup_fd(previous_fd)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            signal.set_wakeup_fd(previous_fd)
             with writer, reader:
                 writer.send(b"\0")
                 thread.join()
