@@ -21,8 +21,11 @@ from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import choruses_of
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
-from sideman_models.music.swing import swung_beat
+from sideman_models.music.swing import swung_beat, swung_in_order
 from sideman_models.music.values import TICKS_PER_QUARTER
+
+LEAST_LENGTH_BEATS = 1 / 24
+"""What accompanies lasts at least this long, except up to the end of the music."""
 
 
 class PlaySpan(Struct, frozen=True):
@@ -92,6 +95,15 @@ class Timeline:
         """Return the beat on which the written `tick` sounds. Swing starts again at each bar line."""
         line, _ = self.chart.bar_at(tick)
         return line / TICKS_PER_QUARTER + swung_beat(tick - line, self.swing)
+
+    def accompanying_beat(self, tick: int) -> float:
+        """Return the beat on which what accompanies sounds at `tick`: as `swung_beat`, never before an earlier tick."""
+        line, _ = self.chart.bar_at(tick)
+        return line / TICKS_PER_QUARTER + swung_in_order(tick - line, self.swing)
+
+    def end_after(self, beat: float, end: float) -> float:
+        """Return where a note on `beat` that was to last to the beat `end` ends: after `beat`, within the music."""
+        return min(max(end, beat + LEAST_LENGTH_BEATS), self.end)
 
     def unswung_tick(self, beat: float) -> float:
         """Return the tick (not rounded, but exact on ticks) at which a note that sounds on `beat` is written."""
