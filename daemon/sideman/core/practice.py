@@ -137,9 +137,9 @@ class Practice:
         place, chorus = (following % count, following // count) if fresh else _place_after(following, count)
         target = jump if jump is not None and jump < count else None
         round_ends = not fresh and target is None and place == (count if loop is None else loop.end)
+        is_over = not timeline.has_final_note or (target is None and line > timeline.end_tick)
         if target is None and loop is not None and not loop.first <= place < loop.end:
             target = loop.first
-        is_over = line > timeline.end_tick or not timeline.has_final_note
         if line >= timeline.end_tick and (target is None or is_over):
             return Coming(following, self._semitones), 0.0
         bpm = self.asked_bpm

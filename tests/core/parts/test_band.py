@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -415,6 +415,7 @@ def test_the_same_seed_plays_the_same_band_and_another_does_not() -> None:
     apart=st.sampled_from(["auto", 0.0]),
     seed=seeds,
 )
+@example(swing=0.75, style="auto", comp=[], meter="7/8", rate="phrase", gate=0.9, apart="auto", seed=66)
 def test_every_note_ends_after_it_began(**keys: Any) -> None:
     """Guards against: a note that ends before it begins, hangs, or leaves a file that cannot be written."""
     given_keys = {f"play__{key}": value for key, value in keys.items() if key != "meter"}
