@@ -18,6 +18,7 @@ import mido
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sideman.charts.detect import read_songs
 from sideman.cli import main
@@ -35,7 +36,7 @@ from sideman.core.errors import (
 )
 from sideman.core.events import note_spans
 from sideman.core.settings.groups.tempo import COMMON_TIME
-from sideman.render.render import chord_symbols, render_take, take_name, take_picture, take_seed
+from sideman.render.render import render_take, take_name, take_picture, take_seed
 from sideman.sound.fluidsynth import GAIN, find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 from support.fakes import performance
@@ -105,14 +106,18 @@ def test_the_length_is_chart_choruses_unless_bars_are_given(folder: Path) -> Non
         assert mido.MidiFile("a.mid").length == pytest.approx(bars * BAR_S)
 
 
-@settings(max_examples=40)
-@given(charts(), st.floats(1, 40))
-def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
+@settings(max_examples=20)
+@given(charts(), st.integers(1, 8))
+def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, bars: int) -> None:
     """Guards against: a picture with other chords than those that were played over."""
-    printed = list(chord_symbols(chart, beats))
+    take = render_take(replace(performance(play__rate="beat"), chart=chart), bars, "take")
+    printed = list(take.chords)
     assert printed[0][0] == 0
-    assert all(beat < beats for beat, _ in printed)
-    for half in range(int(2 * beats)):
+    assert all(beat < take.beats for beat, _ in printed)
+    assert [take.beat_of_bar(bar) for bar in range(bars + 3)] == [chart.beat_of_bar(bar) for bar in range(bars)] + [
+        pytest.approx(take.beats + over * float(chart.meter_at(take.beats - 0.01).quarters)) for over in range(3)
+    ]
+    for half in range(int(2 * take.beats)):
         name = [text for beat, text in printed if beat <= half / 2 + 1e-6][-1]
         assert name == chart.chord_at(half / 2).text
 
@@ -434,3 +439,77 @@ def test_a_song_of_a_set_is_rendered(named: str, bars: int, folder: Path, capsys
         run("--out", "a.mid", "--bars", "3", *songs)
     with pytest.raises(UsageError, match=r"html holds all"):
         run("--out", "a.txt", *songs)
+
+
+# -- practice
+
+
+def conductor(name: str) -> tuple[list[tuple[float, str]], list[tuple[float, str]], list[tuple[float, int]]]:
+    """The chords, the meters and the tempos of a MIDI file, with their beats."""
+    file = mido.MidiFile(name)
+    beat, chords, meters, tempos = 0.0, [], [], []
+    for each in file.tracks[0]:
+        beat += each.time / file.ticks_per_beat
+        if each.type == "marker":
+            chords.append((beat, each.text))
+        elif each.type == "time_signature":
+            meters.append((beat, f"{each.numerator}/{each.denominator}"))
+        elif each.type == "set_tempo":
+            tempos.append((beat, round(mido.tempo2bpm(each.tempo))))
+    return chords, meters, tempos
+
+
+def score_chords(name: str) -> list[list[str]]:
+    """The roots of the chords of each measure of a score."""
+    measures = ET.parse(name).iterfind("part[1]/measure")
+    return [[root.text or "" for root in each.iterfind("harmony/root/root-step")] for each in measures]
+
+
+def test_a_rendered_loop_has_the_bars_that_were_played(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a file with the chords, the meters and the number of bars of the chart, which were not played."""
+    words = ["--bars", "4", "--set", "chart.changes=| C | 3/4 F | 4/4 Bb | Eb |", "--set"]
+    run("--out", "a.mid", *words, "practice.loop=2")
+    run("--out", "a.musicxml", *words, "practice.loop=2")
+    chords, meters, _ = conductor("a.mid")
+    assert chords == [(0.0, "F")]
+    assert meters == [(0.0, "3/4")]
+    assert all(root in ([], ["F"]) for root in score_chords("a.musicxml"))
+    beats = [each.findtext("attributes/time/beats") for each in ET.parse("a.musicxml").iterfind("part[1]/measure")]
+    assert [each for each in beats if each] == ["3"]
+    assert len(beats) == 4
+    run("--out", "b.mid", *words, "practice.loop=2-3")
+    assert conductor("b.mid")[:2] == (
+        [(0.0, "F"), (3.0, "Bb"), (7.0, "F"), (10.0, "Bb")],
+        [(0.0, "3/4"), (3.0, "4/4"), (7.0, "3/4"), (10.0, "4/4")],
+    )
+
+
+def test_a_rendered_loop_ends_after_its_rounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a render that never ends."""
+    words = ["--set", "chart.changes=| C | F | G | Am |", "--set", "practice.loop=1-2", "--set", "chart.choruses=2"]
+    run("--out", "a.mid", *words)
+    assert " 4 bars," in capsys.readouterr().out
+    assert conductor("a.mid")[0] == [(0.0, "C"), (4.0, "F"), (8.0, "C"), (12.0, "F")]
+    run("--out", "b.mid", *words, "--set", "practice.count_in=1")
+    assert " 5 bars," in capsys.readouterr().out
+    assert conductor("b.mid")[0][-2:] == [(12.0, "C"), (16.0, "F")]
+    assert mido.MidiFile("b.mid").length == pytest.approx(5 * BAR_S)
+
+
+def test_a_rendered_round_in_another_key_and_tempo_is_written_so(folder: Path) -> None:
+    """Guards against: chords in the first key under a solo in the next; a file at the wrong tempo."""
+    words = ["--set", "chart.changes=| C | G |", "--set", "practice.transpose=fourths", "--set", "practice.tempo=20"]
+    run("--out", "a.mid", *words, "--bars", "6")
+    chords, _, tempos = conductor("a.mid")
+    assert [text for _, text in chords] == ["C", "G", "F", "C", "Bb", "F"]
+    assert tempos == [(0, 120), (8, 140), (16, 160)]
+    run("--out", "a.musicxml", *words, "--bars", "6")
+    assert score_chords("a.musicxml") == [["C"], ["G"], ["F"], ["C"], ["B"], ["F"]]
+
+
+def test_a_set_with_a_loop_goes_on_to_its_second_song(folder: Path) -> None:
+    """Guards against: a set that stays in its first song, or chords of the wrong one."""
+    Path("one.chart").write_text("title: One\n| C | F | G |", "utf-8")
+    Path("two.chart").write_text("title: Two\n3/4 | Ab | Db | Eb |", "utf-8")
+    run("--out", "a.mid", "--set", "chart.set=['one.chart, 2 choruses', two.chart]", "--set", "practice.loop=2")
+    assert conductor("a.mid")[:2] == ([(0.0, "F"), (8.0, "Db")], [(0.0, "4/4"), (8.0, "3/4")])

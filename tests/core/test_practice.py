@@ -17,8 +17,20 @@ from sideman.core.chart.chart import ChartError, Meter
 from sideman.core.chart.places import Place, check_place, find_place, section_at
 from sideman.core.chart.text import parse_changes
 from sideman.core.display import LAMP, LAMP_BEFORE_NEWS
-from sideman.core.engine import Engine
-from sideman.core.events import BarStarted, ChangeSettings, ControlChange, EventSent, JumpToBar, NoteOn, SetChart
+from sideman.core.engine import Engine, play_through
+from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
+    ChangeSettings,
+    ControlChange,
+    EventSent,
+    JumpToBar,
+    NoteOff,
+    NoteOn,
+    NotePlayed,
+    QueueSong,
+    SetChart,
+)
 from sideman.core.parts.count_in import CLICK_PITCH
 from sideman.core.settings.groups.practice import CYCLES
 from sideman.playing.assembly import engine_from, read_memory, resumed_engine, state_of
@@ -144,10 +156,43 @@ def test_a_round_is_counted_in(count: int, mode: str) -> None:
     assert sum(note.channel == 10 for beat, note in notes if beat < length) == 4 * count
 
 
-def test_a_loop_has_no_end_and_a_jump_moves_it() -> None:
-    """Guards against: music that ends in the middle of a loop, or goes on for ever after it."""
-    one = engine(chart__choruses=1, practice__loop="3-4")
-    assert chords(one, [], 20.1) == ["G7", "Em"] * 5 + ["G7"]
+@given(st.integers(1, 4), st.integers(0, 3), st.integers(1, 4), st.integers(0, 2))
+def test_a_round_of_a_loop_counts_as_a_chorus(first: int, more: int, choruses: int, count_in: int) -> None:
+    """Guards against: music that goes on for ever, or ends in the middle of a round, where an end was asked for."""
+    last = min(4, first + more)
+    keys = {"practice__loop": f"{first}-{last}", "practice__count_in": count_in}
+    one = engine(chart__choruses=choruses, **keys)
+    reports: list[Any] = []
+    one.report = reports.append
+    played = list(islice(play_through(one), 2000))
+    rounds = choruses * 4 * (last - first + 1)
+    assert one.timeline.end == rounds + (choruses - 1) * 4 * count_in
+    ending = max(played, key=lambda due: due.beat)
+    assert isinstance(ending.item, NoteOff | BarPlayed)
+    assert ending.beat == one.timeline.end
+    final = next(report for report in reversed(reports) if isinstance(report, NotePlayed))
+    assert final.beat + final.length_beats == one.timeline.end
+    assert one.chart.chord_at(final.beat).text == ["C", "F", "G7", "Em"][last - 1]
+
+
+def test_without_a_number_of_choruses_a_loop_has_no_end_and_when_it_ends_its_rounds_count() -> None:
+    """Guards against: a loop to practise with that stops by itself, or music that does not end after it."""
+    assert chords(engine(practice__loop="3-4"), [], 20.1) == ["G7", "Em"] * 5 + ["G7"]
+    one = engine(chart__choruses=3)
+    arrivals = [(0.5, change(loop="1-2")), (6.5, change(loop=None))]
+    assert chords(one, arrivals, 60.0) == ["C", "F", "C", "F", "G7", "Em", "C", "F", "G7", "Em"]
+
+
+def test_a_song_of_a_set_ends_after_its_rounds() -> None:
+    """Guards against: a set that never gets to its second song while bars are repeated."""
+    one = engine(chart__choruses=2, practice__loop="2-3")
+    one.receive(QueueSong(2, parse_changes("| Ab | Db | Gb |", FOUR, "x")), 0.0)
+    started = chords(one, [], 60.0)
+    assert started == ["F", "G7"] * 2 + ["Db", "Gb"] * 2
+
+
+def test_a_jump_moves_the_end() -> None:
+    """Guards against: music that ends before the form does, or goes on for ever after it."""
     one = engine(chart__choruses=1)
     assert chords(one, [(6.5, JumpToBar(1))], 60.0) == ["C", "F", "G7", "Em", "F", "G7", "Em"]
     assert one.timeline.end == 28.0

@@ -3,7 +3,8 @@
 
 What comes at a bar line is settled one bar ahead (`Practice.prepare`), so that the soloist chooses its notes for it,
 and as often as something changes on which it depends. It holds once the bar line is crossed (`Practice.begin`). A round
-is a chorus or, while bars are repeated (`practice.loop`), once through these bars. A new chart begins in its own key.
+is a chorus or, while bars are repeated (`practice.loop`), once through these bars. A round counts as a chorus: after as
+many as were asked for the music ends, or the next song follows. A new chart begins in its own key.
 
 The bars of the chart are played as another stretch of the same chart: see `ChartTimeline.set_chart`.
 """
@@ -17,6 +18,7 @@ from msgspec import Meta, Struct
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.places import Place, find_place
 from sideman.core.events import SongTempo
+from sideman.core.positions import EPSILON_BEATS
 from sideman.core.settings.groups.practice import CYCLES, PracticeSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import Timeline
@@ -78,7 +80,7 @@ class Practice:
         self.asked_bpm: float | None = None
         """The tempo that `slower` and `faster` have asked for."""
         self.coming: Coming | None = None
-        """What comes at the next bar line, if anything but the next bar does."""
+        """What comes at the next bar line, if anything but the next bar does: the end counts, after the last round."""
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self.end_moved = 0.0
         """By how many beats the end has been moved for what comes."""
@@ -115,7 +117,7 @@ class Practice:
         coming, end_moved = self._settle(line, 0 if chart_follows else self._chart.bar_up_to(line), fresh=chart_follows)
         self.end_moved = end_moved
         self._timeline.move_end(end_moved)
-        self.coming = coming if coming.is_news else None
+        self.coming = coming if coming.is_news or end_moved else None
         chart, beat = self._in_key(coming.semitones), line / TICKS_PER_QUARTER
         place, set_last = chart.beat_of_bar(coming.bar) - coming.count_in, self._chart.charts[1]
         if set_last.chart == chart and set_last.top == beat - place:
@@ -135,9 +137,10 @@ class Practice:
         place, chorus = (following % count, following // count) if fresh else _place_after(following, count)
         target = jump if jump is not None and jump < count else None
         round_ends = not fresh and target is None and place == (count if loop is None else loop.end)
+        is_over = not timeline.has_final_note or (target is None and line > timeline.end_tick)
         if target is None and loop is not None and not loop.first <= place < loop.end:
             target = loop.first
-        if line >= timeline.end_tick and (target is None or not timeline.has_final_note):
+        if line >= timeline.end_tick and (target is None or is_over):
             return Coming(following, self._semitones), 0.0
         bpm = self.asked_bpm
         if round_ends and bpm is None:
@@ -149,7 +152,13 @@ class Practice:
         bars = 0 if fresh else self._settings.count_in
         count_in = bars * float(chart.bars[target].meter.quarters)
         bar = (chorus if fresh else chorus + 1) * count + target
-        end_moved = chart.beat_of_bar(place) - chart.beat_of_bar(target) + count_in if timeline.has_final_note else 0.0
+        end_moved = 0.0
+        if timeline.has_final_note:
+            end_moved = chart.beat_of_bar(place) - chart.beat_of_bar(target) - chart.length * round_ends
+            end, beat = min(timeline.end, timeline.song_start), line / TICKS_PER_QUARTER
+            if round_ends and end + end_moved < beat + EPSILON_BEATS:  # this was the last round
+                return Coming(following, self._semitones), beat - end
+            end_moved += count_in
         leaves = moves or bar != following or bars > 0
         return Coming(bar, semitones, leaves, bpm, bars, count_in), end_moved
 

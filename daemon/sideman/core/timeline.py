@@ -9,6 +9,7 @@ the music continues at a later beat with the same position in the bar, and the c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import count
 from typing import Literal
 
@@ -21,8 +22,11 @@ from sideman.core.settings.groups.play import PlaySettings
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import choruses_of
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
-from sideman_models.music.swing import swung_beat
+from sideman_models.music.swing import swung_beat, swung_in_order
 from sideman_models.music.values import TICKS_PER_QUARTER
+
+LEAST_LENGTH_BEATS = 1 / 24
+"""What accompanies lasts at least this long, except up to the end of the music."""
 
 
 class PlaySpan(Struct, frozen=True):
@@ -89,9 +93,22 @@ class Timeline:
         return self.live.play.style or self.chart.style_at(tick)
 
     def swung_beat(self, tick: int) -> float:
-        """Return the beat on which the written `tick` sounds. Swing starts again at each bar line."""
-        line, _ = self.chart.bar_at(tick)
-        return line / TICKS_PER_QUARTER + swung_beat(tick - line, self.swing)
+        """Return the beat on which the written `tick` sounds. Swing starts again at each bar line, and crosses none."""
+        return self._swung_in_bar(tick, swung_beat)
+
+    def accompanying_beat(self, tick: int) -> float:
+        """Return the beat on which what accompanies sounds at `tick`: as `swung_beat`, never before an earlier tick."""
+        return self._swung_in_bar(tick, swung_in_order)
+
+    def _swung_in_bar(self, tick: int, swung: Callable[[int, float], float]) -> float:
+        line, bar_ticks = self.chart.bar_at(tick)
+        place = swung(tick - line, self.swing)
+        is_beyond = place >= bar_ticks / TICKS_PER_QUARTER  # in a beat that the bar line cuts short, as in 7/8
+        return line / TICKS_PER_QUARTER + ((tick - line) / TICKS_PER_QUARTER if is_beyond else place)
+
+    def end_after(self, beat: float, end: float) -> float:
+        """Return where a note on `beat` that was to last to the beat `end` ends: after `beat`, within the music."""
+        return min(max(end, beat + LEAST_LENGTH_BEATS), self.end)
 
     def unswung_tick(self, beat: float) -> float:
         """Return the tick (not rounded, but exact on ticks) at which a note that sounds on `beat` is written."""

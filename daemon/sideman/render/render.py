@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +12,35 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.charts.chart_writer import in_force
-from sideman.charts.score_writer import PlayedNote, Score, ScoreChange, ScorePart
-from sideman.core.chart.chart import Bar, Chart, Meter
+from sideman.charts.played_bars import (
+    PlayedBar,
+    chord_changes,
+    meter_changes,
+    placed_notes,
+    without_gaps,
+    written_bars,
+)
+from sideman.charts.score_writer import Score, ScoreChange, ScorePart
+from sideman.core.chart.chart import Chart
+from sideman.core.chart.places import find_place
 from sideman.core.engine import DueItem, Engine
-from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOn, QueueSong, Voice, note_spans
+from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
+    ClockMessage,
+    MidiEvent,
+    NoteOn,
+    QueueSong,
+    Report,
+    Voice,
+    note_spans,
+)
 from sideman.core.settings.schema import with_values
 from sideman.core.settings.voices import VOICES, track_of
-from sideman.core.timeline import swing_of
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
@@ -47,6 +67,8 @@ class PlayedSong(Struct, frozen=True):
 class RenderedTake(Struct, frozen=True):
     """A solo of `beats` beats over `songs`. `events` (beat, event) are in order, those of the `band` by voice.
 
+    `played_bars` are its bars as they were played, and last its end; `tempos` (beat, bpm) its tempos from the first on.
+
     `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own, as it has a
     part in the `score`.
     """
@@ -58,6 +80,8 @@ class RenderedTake(Struct, frozen=True):
     songs: tuple[PlayedSong, ...]
     midi: bytes
     score: Score
+    played_bars: tuple[PlayedBar, ...]
+    tempos: tuple[tuple[float, float], ...]
     band: tuple[tuple[float, MidiEvent], ...] = ()
 
     @property
@@ -73,27 +97,24 @@ class RenderedTake(Struct, frozen=True):
     @property
     def bars(self) -> int:
         """Its length in bars."""
-        return sum(song.chart.bar_at(beats)[0] for song, beats in song_lengths(self.songs, self.beats))
+        return len(self.played_bars) - 1
 
     @property
     def seconds(self) -> float:
         """Its length in real time."""
-        return sum(beats * 60 / song.bpm for song, beats in song_lengths(self.songs, self.beats))
+        ends = [*(beat for beat, _ in self.tempos[1:]), self.beats]
+        return sum((end - beat) * 60 / bpm for (beat, bpm), end in zip(self.tempos, ends, strict=True))
 
     @property
     def chords(self) -> Iterator[tuple[float, str]]:
         """The symbols of its chords, with their beats."""
-        for song, beats in song_lengths(self.songs, self.beats):
-            yield from ((song.start + beat, symbol) for beat, symbol in chord_symbols(song.chart, beats))
+        return chord_changes(self.played_bars)
 
     def beat_of_bar(self, number: int) -> float:
-        """The beat on which a bar begins."""
-        for song, beats in song_lengths(self.songs, self.beats):
-            bars = song.chart.bar_at(beats)[0]
-            if number < bars or song is self.songs[-1]:
-                break
-            number -= bars
-        return song.start + song.chart.beat_of_bar(number)
+        """The beat on which a bar begins; after the last one they go on with its length."""
+        *_, last, end = self.played_bars
+        over = number - self.bars
+        return end.beat + over * (end.beat - last.beat) if over > 0 else self.played_bars[number].beat
 
     @property
     def notes(self) -> int:
@@ -101,10 +122,38 @@ class RenderedTake(Struct, frozen=True):
         return sum(isinstance(event, NoteOn) for _, event in self.events)
 
 
-def song_lengths(songs: Sequence[PlayedSong], beats: float) -> Iterator[tuple[PlayedSong, float]]:
-    """Yield each song and how many beats it lasts, of `beats` in all."""
-    for song, end in zip(songs, [*(song.start for song in songs[1:]), beats], strict=True):
-        yield song, end - song.start
+class _Begun(Struct, frozen=True):
+    """A bar as it began, with the name of the section that begins there, and the tempo and swing from there on."""
+
+    bar: PlayedBar
+    section: str | None
+    bpm: float
+    swing: float
+
+
+class _Listener:
+    """Notes what `engine` reports of its bars, which a loop and a cycle of keys make others than the chart's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.begun: list[_Begun] = []
+        self.songs: list[PlayedSong] = []
+        self._number: int | None = None
+        engine.report = self._add
+
+    def _add(self, report: Report) -> None:
+        if not isinstance(report, BarStarted):
+            return
+        engine, beat, settings = self._engine, report.beat, self._engine.settings
+        if settings.chart.song != self._number:
+            self._number = settings.chart.song
+            self.songs.append(PlayedSong(beat, in_force(engine.practice.chart, settings), settings.tempo.bpm))
+        span, section = engine.chart.charts[1], None
+        if beat >= engine.timeline.start:  # it is not counted in
+            bar = span.bar_at(round(beat * TICKS_PER_QUARTER)) % len(span.chart.bars)
+            section = dict(span.chart.info.sections).get(bar)
+        played = PlayedBar(beat, report.meter, report.changes, report.key)
+        self.begun.append(_Begun(played, section, engine.tempo.bpm, engine.timeline.swing))
 
 
 def render_take(
@@ -113,10 +162,11 @@ def render_take(
     """Play `bars` bars, or with None as many choruses as the settings say, and then the `following` songs."""
     settings = with_values(performance.settings, [("play.start", "at once")])  # nothing has to be waited for
     performance = replace(performance, settings=settings)
-    engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
-    due, songs = _play(engine, following)
+    engine = performance.make_engine(0.0, beats=None if bars is None else _length(performance, bars))
+    listener = _Listener(engine)
+    due = _play(engine, following, listener.songs)
     played = [(each.beat, each.item) for each in due if not isinstance(each.item, BarPlayed)]
-    beats = engine.timeline.end or 0.0
+    beats, begun, songs = engine.timeline.end or 0.0, listener.begun, tuple(listener.songs)
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
     for beat, event in [*((0.0, event) for event in engine.sound_setup(general_midi=True)), *played]:
         voice = "solo" if isinstance(event, ClockMessage) else track_of(event.channel, settings.midi, settings.play)
@@ -124,66 +174,70 @@ def render_take(
     solo = tuple(tracks.pop("solo"))
     others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.midi, settings.play)]
     band = tuple(event for _, track in others for event in track)
-    score = _score(performance, songs, beats, [("solo", solo), *others])
-    take = RenderedTake(name, performance.seed, solo, beats, songs, b"", score, band)
-    meters = [
-        (song.start + beat, meter)
-        for song, length in song_lengths(songs, beats)
-        for beat, meter in meter_changes(song.chart, length)
-    ]
-    tempos = [(song.start, song.bpm) for song in songs[1:]]
-    return replace(take, midi=midi_file_bytes([(name, solo), *others], take.bpm, meters, beats, take.chords, tempos))
+    played_bars = tuple(without_gaps([each.bar for each in begun]))
+    runs = (next(run) for _, run in groupby(begun, key=lambda each: each.bpm))
+    tempos = tuple((first.bar.beat, first.bpm) for first in runs)
+    score = _score(performance, songs, begun, played_bars, [("solo", solo), *others])
+    meters, chords = meter_changes(played_bars), chord_changes(played_bars)
+    midi = midi_file_bytes([(name, solo), *others], songs[0].bpm, meters, beats, chords, tempos[1:])
+    return RenderedTake(name, performance.seed, solo, beats, songs, midi, score, played_bars, tempos, band)
 
 
-def _play(engine: Engine, following: Iterable[QueueSong]) -> tuple[list[DueItem], tuple[PlayedSong, ...]]:
-    """Play to the end, one song after the other. Returns what was played, and the songs."""
-    played, songs = (
-        list[DueItem](),
-        [PlayedSong(0.0, in_force(engine.chart.chart, engine.settings), engine.settings.tempo.bpm)],
-    )
-    queue, number, second = iter(following), engine.settings.chart.song, 0.0
-    coming = next(queue, None)
+def _length(performance: Performance, bars: int) -> float:
+    """How many beats `bars` bars last, count-in bars among them: of the chart, or of the bars that are repeated."""
+    chart, practice = performance.chart, performance.settings.practice
+    if practice.loop is None:
+        return chart.beat_of_bar(bars)
+    loop = find_place(chart, practice.loop)
+    lengths = [float(bar.meter.quarters) for bar in chart.bars[loop.first : loop.end]]
+    return sum(islice(cycle([*lengths, *lengths[:1] * practice.count_in]), bars))
+
+
+def _play(engine: Engine, following: Iterable[QueueSong], begun: Sequence[PlayedSong]) -> list[DueItem]:
+    """Play to the end, one song after the other, and return what was played; `begun` are the songs that have begun."""
+    played, queue, second, queued = list[DueItem](), iter(following), 0.0, 0
     while True:
-        if coming is not None:
+        if queued <= len(begun) and (coming := next(queue, None)) is not None:
+            queued += 1
             engine.receive(coming, second)
-            coming = None
         due = engine.deadline()
         if due is None:
-            return played, tuple(songs)
+            return played
         second = due
         played += engine.advance(second)
-        if engine.settings.chart.song != number:
-            number, span = engine.settings.chart.song, engine.chart.charts[1]
-            songs.append(PlayedSong(span.start, in_force(span.chart, engine.settings), engine.settings.tempo.bpm))
-            coming = next(queue, None)
 
 
 def _score(
     performance: Performance,
     songs: Sequence[PlayedSong],
-    beats: float,
+    begun: Sequence[_Begun],
+    bars: Sequence[PlayedBar],
     tracks: Iterable[tuple[Voice, Iterable[tuple[float, MidiEvent]]]],
 ) -> Score:
-    """The solo, as the player reads it, and what accompanies it as notation over the bars of the charts."""
-    settings, bars, sections = performance.settings, list[Bar](), list[tuple[int, str]]()
-    changes = list[ScoreChange]()
-    for song, length in song_lengths(songs, beats):
-        chart, first = song.chart, len(bars)
-        changes.append(
-            ScoreChange(first, 0.0, chart.info.key, song.bpm, swing_of(settings.play, chart.info.style, song.bpm))
+    """The solo, as the player reads it, and what accompanies it as notation over the bars that were played."""
+    settings, sections, changes = performance.settings, list[tuple[int, str]](), list[ScoreChange]()
+    numbers = {bar.beat: number for number, bar in enumerate(bars)}
+    opened = {song.start: song.chart.info for song in songs}
+    last: _Begun | None = None
+    for each in begun:
+        number, info, section = numbers[each.bar.beat], opened.get(each.bar.beat), each.section
+        if info is not None and len(songs) > 1:
+            section = ": ".join(filter(None, [info.title, section]))
+        sections += [] if section is None else [(number, section)]
+        change = ScoreChange(
+            number,
+            0.0,
+            each.bar.key if info is None or each.bar.key is not None else info.key,
+            each.bpm if last is None or each.bpm != last.bpm else None,
+            each.swing if last is None or each.swing != last.swing else None,
         )
-        more = [chart.bars[at % len(chart.bars)] for at in range(chart.bar_at(max(0.0, length - 1e-6))[0] + 1)]
-        names = dict(chart.info.sections)
-        if len(songs) > 1:
-            sections.append((first, ": ".join(filter(None, [chart.info.title, names.pop(0, "")]))))
-        sections += [
-            (first + at, names[at % len(chart.bars)]) for at in range(len(more)) if at % len(chart.bars) in names
-        ]
-        bars += more
+        changes += [] if (change.key, change.bpm, change.swing) == (None, None, None) else [change]
+        last = each
+    end = bars[-1].beat
     parts = tuple(
         ScorePart(
             "sideman" if voice == "solo" else voice,
-            tuple(PlayedNote(onset, onset + length, note.pitch) for onset, length, note in note_spans(events, beats)),
+            tuple(placed_notes(events, bars, end)),
             settings.midi.transpose if voice == "solo" else 0,
             is_drums=voice == "drums",
         )
@@ -191,7 +245,7 @@ def _score(
     )
     info = replace(songs[0].chart.info, sections=tuple(sections))
     opening = changes[0]
-    return Score(info, tuple(bars), parts, opening.bpm, opening.swing or 0.5, tuple(changes[1:]))
+    return Score(info, tuple(written_bars(bars)), parts, songs[0].bpm, opening.swing or 0.5, tuple(changes[1:]))
 
 
 def take_seed(seed: int, number: int) -> int:
@@ -204,24 +258,6 @@ def take_name(names: NameModel, seed: int, known: set[str]) -> str:
     name = next(name for name in generate_names(names, seed) if name not in known)
     known.add(name)
     return name
-
-
-def meter_changes(chart: Chart, beats: float) -> Iterator[tuple[float, Meter]]:
-    """Yield (beat, meter) for each change of meter within `beats` beats of the chart, which repeats."""
-    last, number = None, 0
-    while (beat := chart.beat_of_bar(number)) < beats or not number:
-        meter = chart.meter_at(beat)
-        if meter != last:
-            yield beat, meter
-        last, number = meter, number + 1
-
-
-def chord_symbols(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:
-    """Yield (beat, symbol) for each chord within `beats` beats of the chart, which repeats."""
-    beat = 0.0
-    while beat < beats:
-        yield beat, chart.chord_at(beat).text
-        beat += chart.next_change(beat)[1]
 
 
 def take_picture(
@@ -255,9 +291,9 @@ def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int],
 
     performance = Performance(RENDER_SETTINGS, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
     take = render_take(performance, len(chart.bars), bundle.name)
-    chords, title = chord_symbols(chart, take.beats), f"{bundle.name}: a chorus"
+    title = f"{bundle.name}: a chorus"
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
         VALUES: pictures.value_frequencies(counts, f"{bundle.name}: values it learned from"),
-        SAMPLE: take_picture({"sideman": take.events}, chords, title, chart.beat_of_bar),
+        SAMPLE: take_picture({"sideman": take.events}, take.chords, title, take.beat_of_bar),
     }

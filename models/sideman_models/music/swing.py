@@ -7,7 +7,8 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 STRAIGHT = 0.5
 DEFAULT_SWING = 0.54
-_TRIPLETS = (2, 4, 8, 10)
+_TRIPLETS = {2: 0, 4: 3, 8: 6, 10: 9}
+"""The ticks of triplets and their halves, each with the tick before it that swing may move beyond it."""
 
 
 def swung_beat(tick: int, swing: float) -> float:
@@ -19,6 +20,16 @@ def swung_beat(tick: int, swing: float) -> float:
     if tick_in_beat in _TRIPLETS:
         return beat + tick_in_beat / TICKS_PER_QUARTER
     return beat + warp_beat(tick_in_beat / TICKS_PER_QUARTER, STRAIGHT, swing)
+
+
+def swung_in_order(tick: int, swing: float) -> float:
+    """Return the beat of `swung_beat`, but for a triplet not before that of an eighth or sixteenth written before it.
+
+    With a swing above 2/3 both sound at once.
+    """
+    before = _TRIPLETS.get(tick % TICKS_PER_QUARTER)
+    beat = swung_beat(tick, swing)
+    return beat if before is None else max(beat, swung_beat(tick - tick % TICKS_PER_QUARTER + before, swing))
 
 
 def warp_beat(position: float, old_middle: float, new_middle: float) -> float:

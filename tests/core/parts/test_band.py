@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ from sideman.core.parts.band import QUIETER
 from sideman.core.parts.comp import SHELL_PITCHES
 from sideman.core.parts.drumming import CRASH, HIGH_CLICK, LOW_CLICK, PEDAL_HAT, RIDE, SNARE
 from sideman.core.parts.walking import BASS_PITCHES
+from sideman.render.render import render_take
 from sideman_models.music.values import TICKS_PER_QUARTER
 from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
 from support.strategies import charts as any_charts
@@ -401,3 +402,39 @@ def test_the_same_seed_plays_the_same_band_and_another_does_not() -> None:
     """Guards against: a take that cannot be played again."""
     assert sent(engine(play__seed=4)) == sent(engine(play__seed=4))
     assert sent(engine(play__seed=4, play__mode="off")) != sent(engine(play__seed=5, play__mode="off"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    swing=st.floats(0.5, 0.75),
+    style=st.sampled_from(["auto", "plain", *STYLES]),
+    comp=st.lists(st.sampled_from(BAND), unique=True),
+    meter=st.sampled_from(["4/4", "3/4", "5/4", "6/8", "7/8"]),
+    rate=st.sampled_from(["phrase", "beat", "eighth", "triplet", "sixteenth"]),
+    gate=st.sampled_from([0.1, 0.9, 1.0]),
+    apart=st.sampled_from(["auto", 0.0]),
+    seed=seeds,
+)
+@example(swing=0.75, style="auto", comp=[], meter="7/8", rate="phrase", gate=0.9, apart="auto", seed=66)
+def test_every_note_ends_after_it_began(**keys: Any) -> None:
+    """Guards against: a note that ends before it begins, hangs, or leaves a file that cannot be written."""
+    given_keys = {f"play__{key}": value for key, value in keys.items() if key != "meter"}
+    made = performance(tempo__meter=keys["meter"], midi__bass=BASS, play__click="beats", **given_keys)
+    made = replace(made, chart=chart_of("| Dm7 G7 | Cmaj7 | % | A7alt |", keys["meter"]))
+    one = made.make_engine(0.0, beats=made.chart.length)
+    played = notes_of(one)
+    assert all(note.length_beats > 0 for note in played)
+    assert all(note.beat + note.length_beats <= made.chart.length for note in played)
+    for voice in ("solo", "bass", "comp", "drums", "clicks"):
+        onsets = [note.beat for note in played if note.voice == voice]
+        assert onsets == sorted(onsets)
+    beats, sounding = [0.0], dict[tuple[int, int], float]()
+    for due in play_through(made.make_engine(0.0, beats=made.chart.length)):
+        beats.append(due.beat)
+        if isinstance(due.item, NoteOn):
+            sounding[due.item.channel, due.item.pitch] = due.beat
+        elif isinstance(due.item, NoteOff):
+            assert due.beat > sounding.pop((due.item.channel, due.item.pitch))
+    assert not sounding
+    assert beats == sorted(beats)
+    assert render_take(made, 4, "test").midi

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick
 from sideman_models.music.context import EvenBars
-from sideman_models.music.swing import swung_beat
+from sideman_models.music.swing import swung_beat, swung_in_order
 
 bpms = st.floats(20, 400)
 seconds = st.floats(-1e4, 1e5)
@@ -45,6 +45,16 @@ def test_swing_moves_eighths_and_leaves_beats_and_triplets(beat: int, swing: flo
     assert swung_beat(12 * beat + 6, swing) == pytest.approx(beat + swing)
     assert swung_beat(12 * beat + 4, swing) == pytest.approx(beat + 1 / 3)
     assert swung_beat(12 * beat + 3, swing) == pytest.approx(beat + swing / 2)
+
+
+@given(st.integers(0, 1000), swings)
+def test_swing_lets_no_note_of_the_band_sound_before_an_earlier_one(beat: int, swing: float) -> None:
+    """Guards against: a note that ends before it begins where swing is hard; other onsets where it is not."""
+    ticks = [12 * beat + tick for tick in (0, 1, 2, 3, 4, 6, 8, 9, 10, 11, 12)]
+    sounding = [swung_in_order(tick, swing) for tick in ticks]
+    assert sounding == sorted(sounding)
+    if swing <= 0.666:
+        assert sounding == [swung_beat(tick, swing) for tick in ticks]
 
 
 def test_fast_tempos_are_straight_by_default() -> None:

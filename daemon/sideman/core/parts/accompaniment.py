@@ -84,8 +84,8 @@ class Accompaniment(Part):
     def _notes(self, onset: _Onset, following: int, comp: Comp) -> Sequence[PlayedNote]:
         """Return what `comp` plays, which changes it."""
         draw = self._improviser.random_source.draw
-        end = onset.beat + (self._timeline.swung_beat(following) - onset.beat) * GATES[onset.style]
-        end = min(end, self._timeline.end)
+        end = onset.beat + (self._timeline.accompanying_beat(following) - onset.beat) * GATES[onset.style]
+        end = self._timeline.end_after(onset.beat, end)
         notes = comp.notes_at(onset.style, onset.tick, self._live.play.velocity, self._live.midi.comp, draw)
         return [PlayedNote(note, onset.beat, end, "comp", onset.tick) for note in notes]
 
@@ -115,4 +115,4 @@ class Accompaniment(Part):
     def _onset(self, tick: int, style: CompStyle) -> _Onset | None:
         """Return the onset at `tick`, if there is one in this style before the end."""
         plays = style != "off" and tick < self._timeline.end_tick
-        return _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None
+        return _Onset(tick, self._timeline.accompanying_beat(tick), style) if plays else None

@@ -109,7 +109,7 @@ class BandPart(Part):
     def planned(self) -> tuple[PlayedNote, ...]:
         """See `Part`: at most the bar that sounds and the next one."""
         self._plan()
-        return tuple(self._sounding(note, self._timeline.swung_beat(note.tick)) for note in self._notes)
+        return tuple(self._sounding(note, self._timeline.accompanying_beat(note.tick)) for note in self._notes)
 
     def prepare(self) -> None:
         """Plan the next bar, if that has not been done: now there is time."""
@@ -174,7 +174,7 @@ class BandPart(Part):
         return self._chart.style_at(line) if style == "plain" else style
 
     def _settle_beat(self) -> None:
-        self._beat = self._timeline.swung_beat(self._notes[0].tick) if self._notes else math.inf
+        self._beat = self._timeline.accompanying_beat(self._notes[0].tick) if self._notes else math.inf
 
     def _velocity(self, note: WrittenNote) -> int:
         if self.name == "click":
@@ -182,8 +182,8 @@ class BandPart(Part):
         loudest = self._live.play.velocity
         return max(1, min(127, loudest - QUIETER, loudest + note.loudness))
 
-    def _end(self, note: WrittenNote) -> float:
-        return min(self._timeline.swung_beat(note.tick + note.length), self._timeline.end)
+    def _end(self, note: WrittenNote, beat: float) -> float:
+        return self._timeline.end_after(beat, self._timeline.accompanying_beat(note.tick + note.length))
 
     # -- as a part
 
@@ -223,7 +223,9 @@ class BandPart(Part):
         midi, play = self._live.midi, self._live.play
         voice = self._member.voice(midi, play)
         channel = midi.drums if voice == "clicks" else VOICES[voice].channel(midi)
-        return PlayedNote(NoteOn(note.pitch, self._velocity(note), channel), beat, self._end(note), voice, note.tick)
+        return PlayedNote(
+            NoteOn(note.pitch, self._velocity(note), channel), beat, self._end(note, beat), voice, note.tick
+        )
 
     def relocate(self) -> None:
         """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""

@@ -127,7 +127,12 @@ class Soloist(Part):
 
         Triplets stay where swung sixteenths move: two onsets of one beat could meet or change places without a gap.
         """
-        return delay_onset(self._timeline.swung_beat(tick), self._last_beat, self._min_gap)
+        return self._after_last(self._timeline.swung_beat(tick))
+
+    def _after_last(self, beat: float) -> float:
+        """Return `beat`, or a later one that is not too near to the last note, but before the end of the music."""
+        delayed, end = delay_onset(beat, self._last_beat, self._min_gap), self._timeline.end
+        return max(beat, (self._last_beat + end) / 2) if beat < end <= delayed else delayed
 
     @property
     def _min_gap(self) -> float:
@@ -146,7 +151,7 @@ class Soloist(Part):
         if not delay:
             return beat
         before, after = (self._timeline.swung_beat(tick + step) for step in (-1, 1))
-        return delay_onset(placed_beat(before, beat, after, delay), self._last_beat, self._min_gap)
+        return self._after_last(placed_beat(before, beat, after, delay))
 
     # -- what
 

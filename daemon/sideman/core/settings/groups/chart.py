@@ -58,6 +58,6 @@ class ChartSettings(Struct, frozen=True):
     choruses: int | None = setting(
         None,
         optional_type(None, integer_type(1, 1_000_000), "without end"),
-        "How many times sideman plays through the chords before it stops. With an external clock it stops until the "
-        "next start.",
+        "How many times sideman plays through the chords before it stops; while bars are repeated (practice.loop), how "
+        "many times through these. With an external clock it stops until the next start.",
     )

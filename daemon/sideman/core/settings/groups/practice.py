@@ -40,7 +40,8 @@ class PracticeSettings(Struct, frozen=True):
     loop: str | None = setting(
         None,
         optional_type(None, LOOP_TYPE, "the whole chart"),
-        "Bars of the chart that are played again and again, from the next bar line on: 5-8 for bars, B for a section.",
+        "Bars of the chart that are played again and again, from the next bar line on: 5-8 for bars, B for a section. "
+        "Once through them counts as one of chart.choruses; without a number there the music does not end.",
     )
     count_in: int = setting(
         0, integer_type(0, 4), "The number of bars with clicks before each round of the loop, and after a jump."
