@@ -116,11 +116,16 @@ class Practice:
         self.end_moved = end_moved
         self._timeline.move_end(end_moved)
         self.coming = coming if coming.is_news else None
-        chart, beat = self._in_key(coming.semitones), line / TICKS_PER_QUARTER
-        place, set_last = chart.beat_of_bar(coming.bar) - coming.count_in, self._chart.charts[1]
-        if set_last.chart == chart and set_last.top == beat - place:
+        chart, beat, counted_in = self._in_key(coming.semitones), line / TICKS_PER_QUARTER, coming.count_in_bars
+        place, set_last = chart.beat_of_bar(coming.bar), self._chart.charts[1]
+        if set_last.counted_in or counted_in:
+            has_begun = set_last.start < beat  # its count-in is over, or will be on this bar line
+            is_same = not counted_in if has_begun else set_last.counted_in == counted_in
+        else:
+            is_same = True
+        if is_same and set_last.chart == chart and set_last.top == beat + coming.count_in - place:
             return False
-        self._chart.set_chart(chart, beat, place)
+        self._chart.set_chart(chart, beat, place, counted_in)
         return True
 
     def _settle(self, line: int, following: int, *, fresh: bool) -> tuple[Coming, float]:

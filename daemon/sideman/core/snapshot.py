@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sideman.core.chart.timeline import ChartSpan
 from sideman.core.events import Choice, PlayState
-from sideman.core.positions import snapped_beat
+from sideman.core.positions import snapped_beat, tick_at
 from sideman.core.settings.schema import Settings
 from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
@@ -57,12 +57,13 @@ class Snapshot(Struct, frozen=True):
         span, beat = self.chart_span(beats_ahead)
         if self.held_chord is not None and span is self.chart_span()[0]:
             return self.held_chord, self.held_chord
-        return span.chart.chord_at(beat), span.chart.next_change(beat)[0]
+        place = span.place_at(beat)
+        return span.chart.chord_at(place), span.chart.next_change(place)[0]
 
     def bar_number(self, beats_ahead: float) -> int:
         """Return the number, from 1, of the bar that sounds `beats_ahead` beats later."""
         span, beat = self.chart_span(beats_ahead)
-        return span.bars_before + span.chart.bar_at(beat)[0] + 1
+        return span.bars_before + span.bar_at(tick_at(beat + span.top)) + 1
 
     def chart_span(self, beats_ahead: float = 0.0) -> tuple[ChartSpan, float]:
         """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since its top."""
