@@ -407,7 +407,7 @@ def _log_refusal(outcome: object) -> None:
 def beat_event(snapshot: Snapshot, beats_ahead: float) -> BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
     span, place = snapshot.chart_span(beats_ahead)
-    reached = max(0.0, reached_beat(span.place_at(span.top + place)))
+    reached = max(0.0, reached_beat(place))
     chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
     return BeatEvent(

@@ -118,12 +118,9 @@ class Practice:
         self.coming = coming if coming.is_news else None
         chart, beat, counted_in = self._in_key(coming.semitones), line / TICKS_PER_QUARTER, coming.count_in_bars
         place, set_last = chart.beat_of_bar(coming.bar), self._chart.charts[1]
-        if set_last.counted_in or counted_in:
-            has_begun = set_last.start < beat  # its count-in is over, or will be on this bar line
-            is_same = not counted_in if has_begun else set_last.counted_in == counted_in
-        else:
-            is_same = True
-        if is_same and set_last.chart == chart and set_last.top == beat + coming.count_in - place:
+        counts = set_last.counted_in if set_last.start >= beat else 0  # otherwise that count-in is over on this line
+        goes_on = counts == counted_in and (not counted_in or set_last.start == beat)
+        if goes_on and set_last.chart == chart and set_last.top == beat + coming.count_in - place:
             return False
         self._chart.set_chart(chart, beat, place, counted_in)
         return True
@@ -131,16 +128,17 @@ class Practice:
     def _settle(self, line: int, following: int, *, fresh: bool) -> tuple[Coming, float]:
         """Return what comes at `line`, where bar `following` would follow, and by how much the end moves for it.
 
-        `fresh`: no bar of the chart comes before `following`.
+        `fresh`: no bar of the chart comes before `following`. A bar that has been counted in is played.
         """
         chart, timeline = self.chart, self._timeline
         count, loop, jump = len(chart.bars), self.loop, self.jump
-        fresh = fresh or (line <= timeline.start * TICKS_PER_QUARTER and not self._resumes)
+        counted = any(span.counted_in and span.begin_tick == line for span in self._chart.charts)
+        fresh = fresh or counted or (line <= timeline.start * TICKS_PER_QUARTER and not self._resumes)
         # The place after the last bar, up to the end of the chart, and how many choruses came before that bar.
         place, chorus = (following % count, following // count) if fresh else _place_after(following, count)
         target = jump if jump is not None and jump < count else None
         round_ends = not fresh and target is None and place == (count if loop is None else loop.end)
-        if target is None and loop is not None and not loop.first <= place < loop.end:
+        if target is None and not counted and loop is not None and not loop.first <= place < loop.end:
             target = loop.first
         if line >= timeline.end_tick and (target is None or not timeline.has_final_note):
             return Coming(following, self._semitones), 0.0
@@ -155,7 +153,7 @@ class Practice:
         count_in = bars * float(chart.bars[target].meter.quarters)
         bar = (chorus if fresh else chorus + 1) * count + target
         end_moved = chart.beat_of_bar(place) - chart.beat_of_bar(target) + count_in if timeline.has_final_note else 0.0
-        leaves = moves or bar != following or bars > 0
+        leaves = moves or bar != following or bars > 0 or target == jump  # each jump is made once
         return Coming(bar, semitones, leaves, bpm, bars, count_in), end_moved
 
     @property
