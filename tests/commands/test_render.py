@@ -492,7 +492,7 @@ def test_a_rendered_loop_ends_after_its_rounds(folder: Path, capsys: pytest.Capt
     assert conductor("a.mid")[0] == [(0.0, "C"), (4.0, "F"), (8.0, "C"), (12.0, "F")]
     run("--out", "b.mid", *words, "--set", "practice.count_in=1")
     assert " 5 bars," in capsys.readouterr().out
-    assert conductor("b.mid")[0][-2:] == [(12.0, "C"), (16.0, "F")]
+    assert conductor("b.mid")[0][-2:] == [(8.0, "C"), (16.0, "F")]
     assert mido.MidiFile("b.mid").length == pytest.approx(5 * BAR_S)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sideman.control.api import beat_event
 from sideman.core.actions import Faster, Slower, Start, Stop
-from sideman.core.chart.chart import ChartError, Meter
+from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.chart.places import Place, check_place, find_place, section_at
 from sideman.core.chart.text import parse_changes
 from sideman.core.display import LAMP, LAMP_BEFORE_NEWS
@@ -144,8 +146,10 @@ def test_a_round_is_counted_in(count: int, mode: str) -> None:
     keys = {"practice__loop": "2-3", "practice__count_in": count, "play__mode": mode, "play__comp": "bass"}
     one = engine(**keys, play__trade_first="sideman", play__density=4.0)
     started, length = bars(one, [], 40.1), 8 + 4 * count
-    rounds = [beat for beat, chord in started if chord == "F"]
+    begun = [beat for beat, chord in started if chord == "F"]  # the bar that is counted in shows its chord ahead
+    rounds = [beat for beat in begun if beat % length == 0]
     assert len(rounds) > 4
+    assert begun == sorted({*rounds, *(beat - 4 * count for beat in rounds if beat), *begun[-1:]})
     assert rounds == [length * number for number in range(len(rounds))]
     recorder, _ = play_on_fake_clock(engine(**keys, play__trade_first="sideman", play__density=4.0), 40.1)
     sent = [each for each in recorder.reports if isinstance(each, EventSent)]
@@ -154,6 +158,61 @@ def test_a_round_is_counted_in(count: int, mode: str) -> None:
         is_click = note.channel == 10 and note.pitch == CLICK_PITCH
         assert is_click == ((beat + 1e-6) % length >= 8 - 1e-6)
     assert sum(note.channel == 10 for beat, note in notes if beat < length) == 4 * count
+
+
+METERS = ["1/16", "2/4", "3/4", "4/4", "5/4", "7/8", "12/8", "2/1"]
+
+
+def counted_bars(
+    meters: list[str], loop: tuple[int, int], jump: int | None, count: int
+) -> Iterator[tuple[float, str, str]]:
+    """Beat, meter and chord of the bars of a loop, with a jump after the first bar; count-ins too, each as one bar."""
+    (first, end), beat, bar = loop, 0.0, loop[0]
+    while True:
+        yield beat, meters[bar], "CDEFG"[bar]
+        beat += float(parse_meter(meters[bar]).quarters)
+        natural, bar = first <= bar + 1 < end, bar + 1
+        if jump is not None or not natural:
+            bar, jump = first if jump is None else jump, None
+            if count:
+                yield beat, meters[bar], "CDEFG"[bar]
+                beat += count * float(parse_meter(meters[bar]).quarters)
+
+
+@given(
+    st.lists(st.sampled_from(METERS), min_size=1, max_size=5), st.integers(0, 4), st.integers(0, 4), st.integers(0, 3),
+    st.none() | st.integers(0, 4),
+)  # fmt: skip
+def test_a_count_in_loses_no_bar_whatever_the_meters(
+    meters: list[str], first: int, more: int, count: int, jump: int | None
+) -> None:
+    """Guards against: a loop without its second bar, or in another meter, after a count-in among mixed meters."""
+    first = min(first, len(meters) - 1)
+    loop, jump = (first, min(first + 1 + more, len(meters))), None if jump is None else min(jump, len(meters) - 1)
+    changes = "| " + " | ".join(f"{meter} {'CDEFG'[at]}" for at, meter in enumerate(meters)) + " |"
+    one = engine(
+        chart__changes=changes, practice__loop=f"{loop[0] + 1}-{loop[1]}", practice__count_in=count, tempo__bpm=300,
+        play__mode="off",
+    )  # fmt: skip
+    recorder, _ = play_on_fake_clock(one, 9.0, [] if jump is None else [(0.01, JumpToBar(jump))])
+    begun = [each for each in recorder.reports if isinstance(each, BarStarted)]
+    found = [(each.beat, str(each.meter), each.changes[0][1].text) for each in begun]
+    assert found == list(islice(counted_bars(meters, loop, jump, count), len(found)))
+    assert all(len(each.changes) == 1 for each in begun)
+    assert found[-1][0] > 25
+
+
+@pytest.mark.parametrize(("second", "place"), [(3.6, 1.2), (5.3, 1.6), (6.2, 0.4)])
+def test_a_count_in_shows_the_bar_that_is_counted_in(second: float, place: float) -> None:
+    """Guards against: the view and the status in a wrong bar or chord while a round is counted in."""
+    changes = "3/4 | Cm7 | F7 | 5/4 Bb | 7/8 G7 |"
+    one = engine(chart__changes=changes, practice__loop="1-2", practice__count_in=2)
+    play_on_fake_clock(one, second)
+    snapshot = one.snapshot(second)
+    shown = beat_event(snapshot, 0.0)
+    assert (shown.form_bar, shown.chord, shown.next_chord) == (1, "Cm7", "F7")
+    assert (snapshot.beat - shown.top) % one.chart.chart.length == pytest.approx(place, abs=1e-3)
+    assert shown.bar == int(second // 1.5) + 1
 
 
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(1, 4), st.integers(0, 2))

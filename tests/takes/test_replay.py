@@ -111,6 +111,42 @@ def test_a_replay_sends_the_same_events(
         assert replay_take(journal, made) == takes.ReplayResult(len(sent))
 
 
+notes = st.lists(st.tuples(st.floats(0.2, 6), st.floats(0.02, 0.4), st.integers(50, 80)), max_size=30)
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from(["beat", "triplet", "phrase"]), modes, st.sampled_from(["1", "1-2", "2-3", "3"]),
+    st.integers(0, 2), notes, st.none() | st.tuples(st.floats(0.5, 5), st.integers(0, 2)), sleeps,
+)  # fmt: skip
+def test_a_loop_that_is_counted_in_is_replayed(
+    rate: str,
+    mode: str,
+    loop: str,
+    count_in: int,
+    played: list[tuple[float, float, int]],
+    jump: tuple[float, int] | None,
+    late: list[float],
+) -> None:
+    """Guards against: a take of practice over mixed meters that cannot be had again."""
+    made = replace(
+        performance(
+            play__rate=rate, play__mode=mode, play__placement=2.0, tempo__bpm=240.0, practice__loop=loop,
+            practice__count_in=count_in, play__comp="drums",
+        ),
+        chart=MIXED,
+    )  # fmt: skip
+    items: list[tuple[float, MidiEvent | Command]] = [(at, NoteOn(pitch, 80, 1)) for at, _, pitch in played]
+    items += [(at + length, NoteOff(pitch, 1)) for at, length, pitch in played]
+    items += [] if jump is None else [(jump[0], JumpToBar(jump[1]))]
+    waits = cycle(late)
+    header, reports, _ = perform_with_reports(made, sorted(items, key=lambda i: i[0]), 6.5, lambda: next(waits))
+    with tempfile.TemporaryDirectory() as folder:
+        journal = recorded_take(Path(folder), header, reports)
+        sent = [report for report in reports if isinstance(report, EventSent)]
+        assert replay_take(journal, made) == takes.ReplayResult(len(sent))
+
+
 def test_a_take_with_a_midi_clock_is_replayed(tmp_path: Path) -> None:
     """Guards against takes that cannot be replayed, or whose file has another tempo, for players who follow a DAW."""
     made = performance(tempo__source="midi-clock", play__rate="eighth")

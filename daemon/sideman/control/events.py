@@ -74,7 +74,7 @@ class BeatEvent(_Event, frozen=True, tag="beat"):
     """A beat begins.
 
     `bar` counts from 1 in the whole music. `top` is the beat on which the current chart began; `form_bar` and `chorus`
-    count from 1 in it.
+    count from 1 in it. A bar of clicks before a round of practice counts as the bar that is counted in.
     """
 
     beat: Annotated[int, Meta(ge=-(10**9), le=10**9, description="quarter notes from the top of the music")]

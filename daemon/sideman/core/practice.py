@@ -118,27 +118,30 @@ class Practice:
         self.end_moved = end_moved
         self._timeline.move_end(end_moved)
         self.coming = coming if coming.is_news or end_moved else None
-        chart, beat = self._in_key(coming.semitones), line / TICKS_PER_QUARTER
-        place, set_last = chart.beat_of_bar(coming.bar) - coming.count_in, self._chart.charts[1]
-        if set_last.chart == chart and set_last.top == beat - place:
+        chart, beat, counted_in = self._in_key(coming.semitones), line / TICKS_PER_QUARTER, coming.count_in_bars
+        place, set_last = chart.beat_of_bar(coming.bar), self._chart.charts[1]
+        counts = set_last.counted_in if set_last.start >= beat else 0  # otherwise that count-in is over on this line
+        goes_on = counts == counted_in and (not counted_in or set_last.start == beat)
+        if goes_on and set_last.chart == chart and set_last.top == beat + coming.count_in - place:
             return False
-        self._chart.set_chart(chart, beat, place)
+        self._chart.set_chart(chart, beat, place, counted_in)
         return True
 
     def _settle(self, line: int, following: int, *, fresh: bool) -> tuple[Coming, float]:
         """Return what comes at `line`, where bar `following` would follow, and by how much the end moves for it.
 
-        `fresh`: no bar of the chart comes before `following`.
+        `fresh`: no bar of the chart comes before `following`. A bar that has been counted in is played.
         """
         chart, timeline = self.chart, self._timeline
         count, loop, jump = len(chart.bars), self.loop, self.jump
-        fresh = fresh or (line <= timeline.start * TICKS_PER_QUARTER and not self._resumes)
+        counted = any(span.counted_in and span.begin_tick == line for span in self._chart.charts)
+        fresh = fresh or counted or (line <= timeline.start * TICKS_PER_QUARTER and not self._resumes)
         # The place after the last bar, up to the end of the chart, and how many choruses came before that bar.
         place, chorus = (following % count, following // count) if fresh else _place_after(following, count)
         target = jump if jump is not None and jump < count else None
         round_ends = not fresh and target is None and place == (count if loop is None else loop.end)
         is_over = not timeline.has_final_note or (target is None and line > timeline.end_tick)
-        if target is None and loop is not None and not loop.first <= place < loop.end:
+        if target is None and not counted and loop is not None and not loop.first <= place < loop.end:
             target = loop.first
         if line >= timeline.end_tick and (target is None or is_over):
             return Coming(following, self._semitones), 0.0
@@ -159,7 +162,7 @@ class Practice:
             if round_ends and end + end_moved < beat + EPSILON_BEATS:  # this was the last round
                 return Coming(following, self._semitones), beat - end
             end_moved += count_in
-        leaves = moves or bar != following or bars > 0
+        leaves = moves or bar != following or bars > 0 or target == jump  # each jump is made once
         return Coming(bar, semitones, leaves, bpm, bars, count_in), end_moved
 
     @property

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sideman.core.chart.timeline import ChartSpan
 from sideman.core.events import Choice, PlayState
-from sideman.core.positions import snapped_beat
+from sideman.core.positions import snapped_beat, tick_at
 from sideman.core.settings.schema import Settings
 from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
@@ -54,19 +54,25 @@ class Snapshot(Struct, frozen=True):
 
     def chord_and_next(self, beats_ahead: float = 0.0) -> tuple[Chord, Chord]:
         """Return the chord `beats_ahead` beats later and the chord after it; a held chord twice, as no end is known."""
-        span, beat = self.chart_span(beats_ahead)
+        span, _ = self.chart_span(beats_ahead)
         if self.held_chord is not None and span is self.chart_span()[0]:
             return self.held_chord, self.held_chord
-        return span.chart.chord_at(beat), span.chart.next_change(beat)[0]
+        place = span.place_at(self.top + self.beat + beats_ahead)
+        return span.chart.chord_at(place), span.chart.next_change(place)[0]
 
     def bar_number(self, beats_ahead: float) -> int:
         """Return the number, from 1, of the bar that sounds `beats_ahead` beats later."""
-        span, beat = self.chart_span(beats_ahead)
-        return span.bars_before + span.chart.bar_at(beat)[0] + 1
+        span, _ = self.chart_span(beats_ahead)
+        return span.bars_before + span.bar_at(tick_at(self.top + self.beat + beats_ahead)) + 1
 
     def chart_span(self, beats_ahead: float = 0.0) -> tuple[ChartSpan, float]:
-        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since its top."""
+        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since its top.
+
+        A bar of the count-in counts as the bar that is counted in.
+        """
         beat = self.top + self.beat + beats_ahead
         previous, current = self.charts
         span = current if snapped_beat(beat) >= current.start else previous
+        if span.counted_in and (early := snapped_beat(beat) - span.begin) < 0:
+            return span, span.place + early % ((span.begin - span.start) / span.counted_in)
         return span, beat - span.top

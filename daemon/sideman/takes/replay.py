@@ -189,10 +189,10 @@ class ReplayClock:
                 self._second, self._had_time = second, prepared
                 self._next = next(self._recorded, None)
                 return arrival
-            case PlayerEnded(second):
+            case PlayerEnded(second) if arrival is None:
                 self._second, self.ended = second, True
                 self._next = None
-            case _ if arrival is not None:  # more had come in already, or the take breaks off
+            case _ if arrival is not None:  # more had come in already (the stop too), or the take breaks off
                 self._second, self._had_more = arrival.second, True
         return arrival or Arrival(self._second, None)
 

@@ -78,6 +78,24 @@ def test_a_held_chord_lasts_until_the_next(gaps: list[tuple[float, str]], ask: f
         assert timeline.next_change(ask) == (latest[-1], math.inf)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(0, 2)), min_size=1, max_size=4),
+    st.lists(st.integers(0, 400), max_size=20),
+)
+def test_a_bar_is_the_same_whatever_was_asked_before(steps: list[tuple[int, int, int]], asked: list[int]) -> None:
+    """Guards against: a take that cannot be replayed, because a view had asked for a bar while it was played."""
+    timeline, beat = ChartTimeline(chart("3/4 C | 5/4 F | 7/8 G | 2/4 A")), 0.0
+    for step, place, counted_in in steps:  # a chart may also take over within a bar
+        beat += step
+        line = timeline.chart.bar_at(float(place))[1]
+        timeline.set_chart(timeline.chart, beat, line, counted_in)
+    for tick in asked:
+        known = timeline.bar_at(tick)
+        again = ChartTimeline(timeline.chart)
+        again.recall(timeline.memory())
+        assert known == again.bar_at(tick)
+
+
 def test_a_bar_has_the_chords_that_were_held_in_it() -> None:
     """Guards against: a log that shows chords over which nothing was played."""
     timeline = ChartTimeline(chart("| Dm7 G7 |"))

@@ -26,29 +26,47 @@ from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 _MAX_HELD_CHORDS = 256
+_NO_BAR = 0, 0, (0, 0)
 _KEPT_CHORDS = 16  # more than a line that is one bar old can ask for
 
 
 class ChartSpan(Struct, frozen=True, dict=True):
-    """`chart`, from beat `start` on, which is its own beat `place`.
+    """`chart`, from beat `start` on, from its own beat `place`, after a count-in of `counted_in` bars.
 
-    `bars_before` is the number of bars from the top of the music to the top of the chart, which may lie before `start`.
+    The count-in has the meter and the first chord of the bar at `place`. `bars_before` is the number of bars from the
+    top of the music to the top of the chart, which may lie before `start`; bars that are counted in take the numbers
+    before that of the bar at `place`.
     """
 
     start: float
     chart: Chart
     bars_before: int = 0
     place: float = 0.0
+    counted_in: int = 0
+
+    @cached_property
+    def begin(self) -> float:
+        """The beat on which the bar at `place` begins: `start`, or the end of the count-in."""
+        return self.start + self.counted_in * float(self.chart.meter_at(self.place).quarters)
 
     @property
     def top(self) -> float:
         """The beat on which the chart's first bar began, or would have begun."""
-        return self.start - self.place
+        return self.begin - self.place
+
+    def place_at(self, beat: float) -> float:
+        """Return the chart's own beat that holds at `beat`; during the count-in `place`."""
+        return (max(beat, self.begin) if self.counted_in else beat) - self.top
 
     @cached_property
     def tick(self) -> int:
         """The tick of `start`."""
         return round(self.start * TICKS_PER_QUARTER)
+
+    @cached_property
+    def begin_tick(self) -> int:
+        """The tick of `begin`."""
+        return round(self.begin * TICKS_PER_QUARTER)
 
     @cached_property
     def first_number(self) -> int:
@@ -71,23 +89,47 @@ class ChartSpan(Struct, frozen=True, dict=True):
         return tuple(round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER) for bar in bars)
 
     def bar_at(self, tick: float) -> int:
-        """Return the index of the bar at `tick`, as in `Chart`: 0 at `top`, and on through all choruses."""
+        """Return the index of the bar at `tick`, as in `Chart`: 0 at `top`, and on through all choruses.
+
+        Bars that are counted in have the indices before that of the bar at `place`.
+        """
+        if self.counted_in and tick < self.begin_tick:
+            return self._first_bar - math.ceil((self.begin_tick - tick) / self._count_in_bar_ticks)
         count = len(self.chart.bars)
         chorus, chorus_tick = divmod(tick - self._top_tick, self._bar_lines[-1])
         return int(chorus) * count + bisect_right(self._bar_lines, chorus_tick, hi=count) - 1
 
+    def written_bar_at(self, tick: float) -> int:
+        """Return the index in the chart of the bar that holds at `tick`; during the count-in of the bar at `place`."""
+        return self.bar_at(max(tick, self.begin_tick) if self.counted_in else tick) % len(self.chart.bars)
+
     def bar_line_tick(self, bar: int) -> int:
-        """Return the tick on which the bar with this index begins."""
+        """Return the tick on which the bar with this index begins, or would begin if nothing were counted in."""
         return self._top_tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
+
+    def line_tick(self, bar: int) -> int:
+        """Return the tick on which the bar with this index, which may be counted in, begins."""
+        if self.counted_in and bar < self._first_bar:
+            return self.begin_tick - (self._first_bar - bar) * self._count_in_bar_ticks
+        return self.bar_line_tick(bar)
+
+    @cached_property
+    def _first_bar(self) -> int:
+        return self.bar_at(self.begin_tick)
+
+    @cached_property
+    def _count_in_bar_ticks(self) -> int:
+        return (self.begin_tick - self.tick) // self.counted_in
 
 
 class SpanMemory(Struct, frozen=True):
-    """A chart as plain data, with the beat on which it took over, the bars before its top, and its own beat there."""
+    """A chart as plain data; the other fields are those of `ChartSpan`."""
 
     start: float
     chart: WrittenChart
     bars_before: int
     place: float = 0.0
+    counted_in: int = 0
 
 
 class ChartsMemory(Struct, frozen=True):
@@ -104,7 +146,7 @@ class ChartTimeline:
     def __init__(self, chart: Chart) -> None:
         self._previous = self._current = ChartSpan(0.0, chart)
         self._held: list[tuple[float, Chord | None]] = []  # held chords by the beat they hold from; None: the chart's
-        self._last_bar = (0, 0)  # its bar line, and its ticks; 0 ticks: none
+        self._last_bar = _NO_BAR
         self.revision = 0
         """Another number after each change of what is asked here."""
 
@@ -116,7 +158,8 @@ class ChartTimeline:
     def memory(self) -> ChartsMemory:
         """Return the state as plain data."""
         previous, current = (
-            SpanMemory(span.start, span.written_chart, span.bars_before, span.place) for span in self.charts
+            SpanMemory(span.start, span.written_chart, span.bars_before, span.place, span.counted_in)
+            for span in self.charts
         )
         held = ((beat, None if chord is None else chord.text) for beat, chord in self._held[-_KEPT_CHORDS:])
         return ChartsMemory(previous, current, tuple(held))
@@ -124,21 +167,21 @@ class ChartTimeline:
     def recall(self, memory: ChartsMemory) -> None:
         """Continue from `memory`. Raises ValueError or ChordError."""
         self._previous, self._current = (
-            ChartSpan(span.start, span.chart.chart(), span.bars_before, span.place)
+            ChartSpan(span.start, span.chart.chart(), span.bars_before, span.place, span.counted_in)
             for span in (memory.previous, memory.current)
         )
         self._held = [(beat, None if text is None else parse_chord(text)) for beat, text in memory.held]
         self.revision += 1
-        self._last_bar = (0, 0)
+        self._last_bar = _NO_BAR
 
-    def set_chart(self, chart: Chart, beat: float, place: float = 0.0) -> None:
-        """Let `chart` take over at the bar line on `beat`, from its own beat `place`; it also ends a held chord."""
+    def set_chart(self, chart: Chart, beat: float, place: float = 0.0, counted_in: int = 0) -> None:
+        """Let `chart` take over at the bar line on `beat`, as `ChartSpan` says; it also ends a held chord."""
         number = self.bar_number_at(beat * TICKS_PER_QUARTER)
         if beat > self._current.start:  # otherwise it replaces a chart that has not begun yet
             self._previous = self._current
-        span = ChartSpan(beat, chart, 0, place)
+        span = ChartSpan(beat, chart, 0, place, counted_in)
         self._current = replace(span, bars_before=number - span.first_number)
-        self._last_bar = (0, 0)
+        self._last_bar = _NO_BAR
         self._set_held(None, beat)
 
     def hold_chord(self, chord: Chord, beat: float) -> None:
@@ -158,7 +201,7 @@ class ChartTimeline:
     def move_top(self, top: float) -> None:
         """Move the top of the chart that was set last to beat `top`, which may lie in the past or in the future."""
         self._previous = self._current = ChartSpan(top, self.chart)
-        self._last_bar = (0, 0)
+        self._last_bar = _NO_BAR
         self.revision += 1
         if self.held_chord_at(math.inf) is None:
             self._held.clear()
@@ -173,7 +216,7 @@ class ChartTimeline:
         if (held := self.held_chord_at(beat)) is not None:
             return held
         span = self._span_at(beat)
-        return span.chart.chord_at(beat - span.top)
+        return span.chart.chord_at(span.place_at(beat))
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord and the beats until it (infinite if there is none).
@@ -193,16 +236,16 @@ class ChartTimeline:
             chart_follows = beat < takes_over and self._held[-1] == (takes_over, None)
             return (self.chord_at(takes_over), takes_over) if chart_follows else (held, math.inf)
         span = self._span_at(beat)
-        chord, change = span.chart.next_change_beat(beat - span.top)
+        chord, change = span.chart.next_change_beat(span.place_at(beat))
         change += span.top
         return (self.chord_at(takes_over), takes_over) if beat < takes_over <= change else (chord, change)
 
     def chords_in_bar(self, beat: float) -> tuple[Chord, ...]:
         """Return the chords of the bar that begins on `beat`."""
         span, tick = self._span_at(beat), round(beat * TICKS_PER_QUARTER)
-        index, (_, bar_ticks) = span.bar_at(tick), self.bar_at(tick)
+        _, bar_ticks = self.bar_at(tick)
         held = self.held_within(beat, bar_ticks / TICKS_PER_QUARTER)
-        onsets = [beat + onset for onset, _ in span.chart.bars[index % len(span.chart.bars)].chords]
+        onsets = [beat + onset for onset, _ in span.chart.bars[span.written_bar_at(tick)].chords]
         return tuple(chord for chord, _ in groupby(map(self.chord_at, sorted({*onsets, *held}))))
 
     def held_chord_at(self, beat: float) -> Chord | None:
@@ -230,13 +273,16 @@ class ChartTimeline:
 
     def bar_at(self, tick: float) -> tuple[int, int]:
         """Return the tick of the bar line at or before `tick`, and the number of ticks in its bar."""
-        line, ticks = self._last_bar  # most calls ask for the bar that was asked for before
-        if not line <= tick < line + ticks:
+        first, stop, bar = self._last_bar  # most calls ask for the bar that was asked for before
+        if not first <= tick < stop:
             span = self._span_at_tick(tick)
             index = span.bar_at(tick)
-            line = span.bar_line_tick(index)
-            self._last_bar = line, span.bar_line_tick(index + 1) - line
-        return self._last_bar
+            line, end = span.line_tick(index), span.line_tick(index + 1)
+            bar, takes_over = (line, end - line), self._current.tick
+            # An answer must not depend on what was asked before, even where a chart takes over within a bar.
+            known = (max(line, takes_over), end) if span is self._current else (line, min(end, takes_over))
+            self._last_bar = *known, bar
+        return bar
 
     def bar_up_to(self, tick: int) -> int:
         """Return the index, as in `Chart`, that the bar at the bar line `tick` has if nothing takes over there."""
@@ -250,24 +296,24 @@ class ChartTimeline:
     def bar_line_tick(self, number: int) -> int:
         """Return the tick on which the bar with this number begins."""
         span = self._current if number >= self._current.first_number else self._previous
-        return span.bar_line_tick(number - span.bars_before)
+        return span.line_tick(number - span.bars_before)
 
     def meter_at(self, tick: float) -> Meter:
         """Return the meter of the bar at `tick`."""
         span = self._span_at_tick(tick)
-        return span.chart.bars[span.bar_at(tick) % len(span.chart.bars)].meter
+        return span.chart.bars[span.written_bar_at(tick)].meter
 
     def begins_section(self, tick: int) -> bool:
         """Whether a section begins at the bar line at `tick`; without names of sections, each eight bars are one."""
         span = self._span_at_tick(tick)
         count, sections = len(span.chart.bars), span.chart.info.sections
-        bar = span.bar_at(tick) % count
+        bar = span.written_bar_at(tick)
         return bar in dict(sections) if sections else bar == 0 or (count % 8 == 0 and bar % 8 == 0)
 
     def is_top(self, tick: int) -> bool:
         """Whether a chorus begins at the bar line at `tick`."""
         span = self._span_at_tick(tick)
-        return span.bar_at(tick) % len(span.chart.bars) == 0
+        return span.written_bar_at(tick) == 0
 
     def key_at(self, tick: float) -> str:
         """Return the key of the chart that is played at `tick`; empty if it names none."""

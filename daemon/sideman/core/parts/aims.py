@@ -84,7 +84,7 @@ class Aims:
             return
         previous, current = self._chart.charts
         yield from self._in_chart(previous, tick, min(until, current.tick))
-        start = max(tick, current.tick)
+        start = max(tick, current.begin_tick)
         if start >= until:
             return
         loop, bar = self._loop(current.chart), current.bar_at(start)
