@@ -135,15 +135,17 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
-        self._perform()
+        try:
+            self._perform()
+        finally:
+            if self._closing_limit is not None and not self._is_stalled:
+                self._closing_limit.cancel()
+                faulthandler.cancel_dump_traceback_later()
         if self._failure is not None:
             raise self._failure
         if self._is_stalled:  # Python would close the ports
             logging.shutdown()
             os._exit(0)
-        if self._closing_limit is not None:
-            self._closing_limit.cancel()
-        faulthandler.cancel_dump_traceback_later()
         return 0
 
     def _perform(self) -> None:
