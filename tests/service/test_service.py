@@ -341,6 +341,7 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     """Guards against: a hanging daemon that can be killed only from another terminal."""
     left: list[int] = []
     monkeypatch.setattr("os._exit", left.append)
+    monkeypatch.setattr(Service, "_limit_closing", lambda _service: None)  # it would end the tests
     chosen = settings(midi__output="none", midi__input="none")
     service = Service(chosen, load_chart(chosen), SettingsSources(), None)
     with closing(service._wakeup):
