@@ -101,7 +101,7 @@ class MidiDriver(Protocol):
     def linger(self) -> bool:
         """Wait, for a limited time, until what was sent has left; returns False if the system stands still.
 
-        A system that stands still may never let go of who closes a port.
+        Closing a port of a system that stands still may never return.
         """
 
     def forget(self) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart, Meter
@@ -129,7 +130,7 @@ class SpanMemory(Struct, frozen=True):
     chart: WrittenChart
     bars_before: int
     place: float = 0.0
-    counted_in: int = 0
+    counted_in: Annotated[int, Meta(ge=0, le=16)] = 0
 
 
 class ChartsMemory(Struct, frozen=True):
