@@ -163,6 +163,33 @@ def test_a_stop_does_not_wait_for_a_stalled_jack_server(only_jack: Jackd, dump: 
         assert daemon.stop(signal.SIGTERM) == 0
 
 
+_CLOSE_AT_STALLED_SERVER = """
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import PortRequest
+def command():
+    ports = MidiPorts(PortRequest("dump", "none", "brief"), print)
+    print(ports.open(), flush=True)
+    input()
+    print(ports.close())
+command()
+raise SystemExit(3)
+"""
+
+
+def test_every_command_ends_at_a_stalled_jack_server(only_jack: Jackd, dump: Dump) -> None:
+    """Guards against: `check` or `calibrate` that never ends, not even by Ctrl-C, because JACK stands still."""
+    command = [sys.executable, "-c", _CLOSE_AT_STALLED_SERVER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "[]\n"
+            with only_jack.standing_still():
+                assert process.communicate("\n", timeout=LONG)[0] == "False\n"
+            assert process.returncode == 3
+        finally:
+            process.kill()
+
+
 def test_a_start_at_a_stalled_jack_server_can_be_stopped(only_jack: Jackd, tmp_path: Path) -> None:
     """Guards against: a service that systemd has to kill because JACK stands still while it starts."""
     with only_jack.standing_still(), running_daemon(tmp_path, "midi.client=starting", "midi.output=dump") as daemon:

@@ -11,7 +11,7 @@ Rules for rtmidi and libjack, found by experiment (tests/ports):
 - If a client is made while a client of a dead server still exists, the next deletion crashes the process. So all ports
   are closed first, then the watch (`close`), and only then do we look for a new server.
 - Closing a port whose server stands still never returns, with Python's lock held. So such a port stays open: the
-  process ends without closing it.
+  process ends without closing it (rtmidi does not close a port by itself when Python deletes its client).
 - Deleting an output whose server has died takes rtmidi a second, with Python's lock held. The player is late for that
   second, but there was no port to play to.
 """

@@ -108,13 +108,15 @@ class MidiPorts:
         return next((port.driver.library for port in self._requested if port.driver and port.driver.library), "")
 
     def open(self) -> list[str]:
-        """Open the ports. Returns a reason for each that cannot be opened; Unavailable if a named port may not wait."""
+        """Open the ports. Returns a reason for each that cannot be opened.
+
+        Raises `Unavailable` if a named port may not wait; those that are open have to be closed then, too.
+        """
         for port in self._all:
             try:
                 port.open(self._drivers, self._others(port))
             except Unavailable as error:
                 if port.requested.wanted.name != AUTO and not self._request.wait:
-                    self.close()
                     raise
                 port.requested.missing = str(error)
         return [port.missing for port in self._requested if port.missing]

@@ -126,7 +126,7 @@ class Service:
         self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
-        self._has_begun = self._has_released = self._is_stalled = False
+        self._has_begun = self._has_released = False
         self._closing_limit: threading.Timer | None = None
         self._last_preset: str | None = None  # that was applied before the restart
         self._last_song = 0  # of the set, before a chart in between
@@ -138,14 +138,11 @@ class Service:
         try:
             self._perform()
         finally:
-            if self._closing_limit is not None and not self._is_stalled:
+            if self._closing_limit is not None:
                 self._closing_limit.cancel()
                 faulthandler.cancel_dump_traceback_later()
         if self._failure is not None:
             raise self._failure
-        if self._is_stalled:  # Python would close the ports
-            logging.shutdown()
-            os._exit(0)
         return 0
 
     def _perform(self) -> None:
@@ -210,30 +207,32 @@ class Service:
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         ports = MidiPorts(request_of(self._settings), self._inbox.put)
-        reasons = ports.open()
+        try:
+            self._log_missing(ports.open())
+            self._update_port_period(ports)
+            yield ports
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            self._limit_closing()
+            if not ports.close():
+                _log.warning("the MIDI system stands still: what sounds there is released at the next start")
+            elif self._has_released:
+                self._crash_marker.clear()
+
+    def _log_missing(self, reasons: Sequence[str]) -> None:
         no_system = no_system_message()
         if any(reason.endswith(no_system) for reason in reasons):  # one line, however many ports were asked for
             _log.log(logging.INFO if self._has_page else logging.WARNING, "%s", no_system)
         for reason in reasons:
             if not reason.endswith(no_system):
                 _log.warning("%s", reason)
-        self._update_port_period(ports)
-        try:
-            yield ports
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            self._limit_closing()
-            self._is_stalled = not ports.close()
-            if self._is_stalled:
-                _log.warning("the MIDI system stands still: what sounds there is released at the next start")
-            elif self._has_released:
-                self._crash_marker.clear()
 
     def _limit_closing(self) -> None:
         """Let the process end soon, whatever happens to the ports: a JACK server that stands still never answers."""
         if self._closing_limit is not None:
             return
-        status = 0 if self._failure is None else SidemanError.exit_status
+        failure = self._failure or sys.exception()
+        status = 0 if failure is None else getattr(failure, "exit_status", SidemanError.exit_status)
         self._closing_limit = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
         self._closing_limit.daemon = True
         self._closing_limit.start()
