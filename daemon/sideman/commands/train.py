@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 _MODERN_ONLY: dict[str, Any] = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
-    "teachers": [], "resume": False, "values_only": False, "touch_only": False, "deterministic": True,
-    "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
+    "teachers": [], "arrangements": False, "resume": False, "values_only": False, "touch_only": False,
+    "deterministic": True, "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
 """The options that --classic excludes, with their defaults."""
 _TRAINING_ONLY = (
@@ -56,6 +56,7 @@ _TRAINING_ONLY = (
     "validation",
     "licence",
     "teachers",
+    "arrangements",
     "resume",
     "values_only",
 )
@@ -86,6 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
     teacher = "also learn what this trained network plays and expects over the chords of the music; several: repeat it"
     group.add_argument("--teacher", dest="teachers", action="append", default=[], metavar="BUNDLE", help=teacher)
+    arranged = "also learn from arrangements of the music: in half or double time, half a bar later, with fewer chords"
+    group.add_argument("--arrangements", action="store_true", help=arranged)
     touch = "keep the network of --from, and only fit its touch and placement again"
     group.add_argument("--touch-only", action="store_true", help=touch)
     group.add_argument("--values-only", action="store_true", help="train without the context of chords and meter")
@@ -188,7 +191,7 @@ def _train(args: argparse.Namespace) -> None:
     name = printable(args.name or args.out.name)
     job = TrainingJob(
         recipe, name, _command_line(args), args.validation, licence, base, unfinished, args.resume,
-        cluster, args.deterministic, args.values_only, teachers, _perform,
+        cluster, args.deterministic, args.values_only, teachers, _perform, args.arrangements,
     )  # fmt: skip
     with _make_watcher(cluster) as watcher:
         learned = train_bundle(corpus, job, watcher)

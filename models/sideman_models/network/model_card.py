@@ -52,6 +52,8 @@ def _training_and_figures(bundle: Bundle, facts: Mapping[str, Any]) -> Iterator[
     if teachers := facts.get("teachers"):
         names = ", ".join(f"{each['name']} (weights {each['weights_sha256']})" for each in teachers)
         yield f"It was taught by {names}, in {facts['lessons']:,} values that they played."
+    if arrangements := facts.get("arrangements"):
+        yield f"It has also learned from arrangements of this music, with {arrangements:,} values."
     yield f"```\n{facts['command']}\n```"
     versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
     yield f"{count_noun(facts['epochs'], 'epoch')} ({facts['ended']}), with {versions}."

@@ -29,6 +29,7 @@ from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.text import count_noun, sha256_of_lines
 from sideman_models.training import checkpoint as checkpoints
+from sideman_models.training.arrangements import arrangements
 from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
@@ -69,7 +70,8 @@ class TrainingJob(Struct, frozen=True):
     units as the recipe has. After each epoch the chief of the `cluster` writes the file `checkpoint`, and `resume`
     continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
     GPUs. With `values_only` the network has no context: it knows neither chords nor meter, and no value clashes.
-    `teachers` are networks that give lessons, for which `perform` lets them play: see `lessons`.
+    `teachers` are networks that give lessons, for which `perform` lets them play: see `lessons`. With `arrangements`
+    the network also learns from those of the music: see the module of this name.
     """
 
     recipe: Recipe
@@ -85,6 +87,7 @@ class TrainingJob(Struct, frozen=True):
     values_only: bool = False
     teachers: tuple[Bundle, ...] = ()
     perform: Perform = lambda _bundle, _solos, _seed: ()
+    arrangements: bool = False
 
 
 class TrainingRun:
@@ -186,7 +189,8 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -
         "teachers": [teacher.fingerprint for teacher in job.teachers],
     }
     trainer = _make_trainer(job, music, strategy)
-    training = TrainingRun(trainer, music.training, music.held_out, observer, music.lessons)
+    pieces = [*music.training, *music.arrangements]
+    training = TrainingRun(trainer, pieces, music.held_out, observer, music.lessons)
     if job.resume and job.checkpoint is not None:
         checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
         try:
@@ -233,6 +237,7 @@ class _TrainingData(Struct, frozen=True):
     training: Pieces
     held_out: Pieces
     lessons: Sequence[Pieces]
+    arrangements: Pieces
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> _TrainingData:
@@ -243,24 +248,31 @@ class _TrainingData(Struct, frozen=True):
         encoder = PieceEncoder(vocabulary, context)
         check_teachers(job.teachers, vocabulary, context)
         played = play_lessons(job.teachers, split.training, job.perform, job.recipe.seed)
+        arranged = [*arrangements(split.training)] if job.arrangements else []
+        if job.arrangements and not arranged:
+            raise TrainingError("there are no arrangements of this music: it has values, and no notes")
 
         def encode(pieces: Sequence[Piece]) -> list[EncodedPiece]:
             read = [replace(piece, places=None) for piece in pieces] if job.values_only else pieces
             return [encoder.encode(piece) for piece in read]
 
         training, held_out, lessons = encode(split.training), encode(split.held_out), list(map(encode, played))
+        encoded = encode(arranged)
         table = encoder.clash_table()  # when all are encoded
         lessons = [with_expectations(job.teachers, lesson, table) for lesson in lessons]
         if lessons:
             values = sum(len(piece) for lesson in lessons for piece in lesson)
             observer.on_message(f"the teachers have played {values:,} values, in {count_noun(len(lessons), 'lesson')}")
-        return cls(split, vocabulary, context, encoder, training, held_out, lessons)
+        if arranged:
+            values = sum(map(len, encoded))
+            observer.on_message(f"the arrangements of the music have {values:,} values")
+        return cls(split, vocabulary, context, encoder, training, held_out, lessons, encoded)
 
     def digest(self) -> str:
         """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
         digest = hashlib.sha256(sha256_of_lines(value.text for value in self.vocabulary.values).encode())
         digest.update(repr(self.context.names).encode())
-        for side in (self.training, self.held_out, *self.lessons):
+        for side in ([*self.training, *self.arrangements], self.held_out, *self.lessons):
             digest.update(b"side")
             for piece in side:
                 digest.update(bytes([piece.other_feel]))
@@ -349,6 +361,8 @@ def _bundle_facts(
         "figures": figures,
         "made_with": library_versions(),
     }
+    if music.arrangements:
+        facts["arrangements"] = sum(map(len, music.arrangements))
     if job.base is not None:
         facts["from"] = _network_facts(job.base)
     if job.teachers:
