@@ -113,6 +113,7 @@ def test_arrangements_are_learned_from_and_never_measured(tmp_path: Path, capsys
     assert arranged.facts["arrangements"] > arranged.facts["trained_on"]["values"]
     assert arranged.fingerprint != plain.fingerprint
     assert f"{arranged.facts['arrangements']:,} values" in arranged.card
+    assert "--arrangements" in arranged.facts["command"]
     assert f"the arrangements of the music have {arranged.facts['arrangements']:,} values" in capsys.readouterr().out
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import sys
 from collections.abc import Sequence
@@ -407,6 +408,25 @@ def test_a_value_file_makes_a_network_without_context(tmp_path: Path) -> None:
     )
     bundle = load_bundle(str(tmp_path / "mine"))
     assert (len(bundle.vocabulary), bundle.context.n_rows) == (4, 0)
+
+
+def test_the_card_names_every_option_that_was_given() -> None:
+    """Guards against: a card with a command that makes another network than this one."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    samples = {int: "3", float: "0.5", str: "text", None: "text"}
+    for action in parser._actions:
+        option = action.option_strings[-1] if action.option_strings else ""
+        if action.dest in ("help", "files", "out", "resume", "no_cache"):  # none of them changes the network
+            continue
+        if action.dest == "dropout":
+            words = [option, "0.1,0.2,0.3"]
+        elif action.nargs == 0:
+            words = [option]
+        else:
+            words = [option, str([*action.choices][-1]) if action.choices else samples[action.type]]  # type: ignore[index]
+        given = command._command_line(train_arguments("music.mid", "--out", "net", *words))
+        assert " ".join(words) in given, given
 
 
 def test_wrong_usage_is_reported_before_training(tmp_path: Path) -> None:

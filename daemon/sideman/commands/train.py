@@ -325,6 +325,7 @@ def _command_line(args: argparse.Namespace) -> str:
     for teacher in args.teachers:
         words += ["--teacher", Path(teacher).name]
     words += ["--feels", args.feels] if args.feels != "swing" else []
+    words += ["--arrangements"] if args.arrangements else []
     words += ["--touch-only"] if args.touch_only else []
     words += ["--values-only"] if args.values_only else []
     names = ("name", "licence", "units", "epochs", "seed", "rate", "patience", "validation")

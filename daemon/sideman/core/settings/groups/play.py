@@ -121,10 +121,10 @@ class PlaySettings(Struct, frozen=True):
         "all, higher prefers the more likely intervals.",
     )
     motif: float = setting(
-        1.55,
+        1.65,
         number_type(0, 3),
         "How much the solo takes up motifs that you or sideman have played before: 1 as the network learned it, 0 not "
-        "at all, higher repeats and develops them more. At 1.55 it repeats itself about as often as soloists do.",
+        "at all, higher repeats and develops them more. At 1.65 it repeats itself about as often as soloists do.",
     )
     response: float = setting(
         1.0,
