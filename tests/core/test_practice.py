@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sideman.control.api import beat_event
@@ -179,6 +179,7 @@ def counted_bars(
                 beat += count * float(parse_meter(meters[bar]).quarters)
 
 
+@example(["2/4", "3/4", "4/4"], 1, 0, 3, 2)  # round and jump put the top of the chart on the same beat
 @given(
     st.lists(st.sampled_from(METERS), min_size=1, max_size=5), st.integers(0, 4), st.integers(0, 4), st.integers(0, 3),
     st.none() | st.integers(0, 4),

@@ -121,7 +121,7 @@ class Practice:
         chart, beat, counted_in = self._in_key(coming.semitones), line / TICKS_PER_QUARTER, coming.count_in_bars
         place, set_last = chart.beat_of_bar(coming.bar), self._chart.charts[1]
         counts = set_last.counted_in if set_last.start >= beat else 0  # otherwise that count-in is over on this line
-        goes_on = counts == counted_in and (not counted_in or set_last.start == beat)
+        goes_on = counts == counted_in and (not counted_in or (set_last.start, set_last.place) == (beat, place))
         if goes_on and set_last.chart == chart and set_last.top == beat + coming.count_in - place:
             return False
         self._chart.set_chart(chart, beat, place, counted_in)
