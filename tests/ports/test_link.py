@@ -33,7 +33,7 @@ from sideman.core.events import (
 )
 from sideman.midi.ports import MidiPorts, list_ports
 from sideman.midi.request import PortRequest, Split
-from support.processes import running_daemon
+from support.processes import daemon_environment, running_daemon
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., MidiPorts]
@@ -166,17 +166,17 @@ def test_a_stop_does_not_wait_for_a_stalled_jack_server(only_jack: Jackd, dump: 
 _CLOSE_AT_STALLED_SERVER = """
 from sideman.midi.ports import MidiPorts
 from sideman.midi.request import PortRequest
-def command():
+def hold():
     ports = MidiPorts(PortRequest("dump", "none", "brief"), print)
     print(ports.open(), flush=True)
     input()
     print(ports.close())
-command()
+hold()
 raise SystemExit(3)
 """
 
 
-def test_every_command_ends_at_a_stalled_jack_server(only_jack: Jackd, dump: Dump) -> None:
+def test_a_process_with_ports_ends_at_a_stalled_jack_server(only_jack: Jackd, dump: Dump) -> None:
     """Guards against: `check` or `calibrate` that never ends, not even by Ctrl-C, because JACK stands still."""
     command = [sys.executable, "-c", _CLOSE_AT_STALLED_SERVER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -186,6 +186,37 @@ def test_every_command_ends_at_a_stalled_jack_server(only_jack: Jackd, dump: Dum
             with only_jack.standing_still():
                 assert process.communicate("\n", timeout=LONG)[0] == "False\n"
             assert process.returncode == 3
+        finally:
+            process.kill()
+
+
+_WAIT_BEFORE_NOWHERE = """
+import sys
+from sideman import cli
+from sideman.midi.requested_port import RequestedPort
+choose = RequestedPort._choose_target
+def choose_later(port, *arguments):
+    if port.wanted.name == "nowhere":
+        print("looking", flush=True)
+        input()
+    return choose(port, *arguments)
+RequestedPort._choose_target = choose_later
+sys.exit(cli.main(["run", *sys.argv[1:]]))
+"""
+
+
+def test_a_missing_port_is_named_also_while_jack_stands_still(only_jack: Jackd, dump: Dump, tmp_path: Path) -> None:
+    """Guards against: a start that fails with status 0, or never ends, because the open ports cannot be closed."""
+    keys = "midi.output=dump", "midi.input=nowhere", "midi.wait=false", f"control.socket={tmp_path / 'c.sock'}"
+    command = [sys.executable, "-c", _WAIT_BEFORE_NOWHERE, *(word for key in keys for word in ("--set", key))]
+    pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, env=daemon_environment(), **pipes) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "looking\n"
+            with only_jack.standing_still():
+                assert "no port is called 'nowhere'" in process.communicate("\n", timeout=LONG)[1]
+            assert process.returncode == 69
         finally:
             process.kill()
 

@@ -124,7 +124,7 @@ def test_what_has_no_arrangements_is_refused(tmp_path: Path) -> None:
     values = tmp_path / "values.txt"
     values.write_text("C,1.000 S,0.500,+2 C,0.500,-2\n" * 20)
     words = (str(values), "--out", str(tmp_path / "net"), "--arrangements")
-    with pytest.raises(TrainingError, match="no arrangements of this music: it has values, and no notes"):
+    with pytest.raises(TrainingError, match="no arrangements of this music: they need at least two notes"):
         command.run(train_arguments(*words))
     for option in ("--classic", "--touch-only"):
         with pytest.raises(UsageError, match=f"{option} trains .*: --arrangements does not go with it"):

@@ -56,8 +56,8 @@ class Solo(Struct, frozen=True):
     """A transcribed solo: its notes in order of onset, over the changes of the tune, in bars of `bar_ticks`.
 
     `unplaced_notes` counts notes that have no place in the meter; `unread_chords` holds the chord symbols that could
-    not be read. `other_feel` marks music of another feel than swing: it is used for training, and never to measure a
-    network. `bpm` is the tempo at which it was played, None if that is not known.
+    not be read. `other_feel` marks music of another feel than swing, and arrangements: it is used for training, and
+    never to measure a network. `bpm` is the tempo at which it was played, None if that is not known.
     """
 
     title: str

@@ -247,26 +247,27 @@ class _TrainingData(Struct, frozen=True):
         vocabulary, context = _choose_symbols(split.training, job, observer)
         encoder = PieceEncoder(vocabulary, context)
         check_teachers(job.teachers, vocabulary, context)
-        played = play_lessons(job.teachers, split.training, job.perform, job.recipe.seed)
         arranged = [*arrangements(split.training)] if job.arrangements else []
         if job.arrangements and not arranged:
-            raise TrainingError("there are no arrangements of this music: it has values, and no notes")
+            raise TrainingError(
+                "there are no arrangements of this music: they need at least two notes, not only values"
+            )
+        played = play_lessons(job.teachers, split.training, job.perform, job.recipe.seed)
 
         def encode(pieces: Sequence[Piece]) -> list[EncodedPiece]:
             read = [replace(piece, places=None) for piece in pieces] if job.values_only else pieces
             return [encoder.encode(piece) for piece in read]
 
         training, held_out, lessons = encode(split.training), encode(split.held_out), list(map(encode, played))
-        encoded = encode(arranged)
+        more = encode(arranged)
         table = encoder.clash_table()  # when all are encoded
         lessons = [with_expectations(job.teachers, lesson, table) for lesson in lessons]
         if lessons:
             values = sum(len(piece) for lesson in lessons for piece in lesson)
             observer.on_message(f"the teachers have played {values:,} values, in {count_noun(len(lessons), 'lesson')}")
-        if arranged:
-            values = sum(map(len, encoded))
-            observer.on_message(f"the arrangements of the music have {values:,} values")
-        return cls(split, vocabulary, context, encoder, training, held_out, lessons, encoded)
+        if more:
+            observer.on_message(f"the arrangements of the music have {sum(map(len, more)):,} values")
+        return cls(split, vocabulary, context, encoder, training, held_out, lessons, more)
 
     def digest(self) -> str:
         """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
