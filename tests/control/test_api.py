@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sideman.core.events import ChangeSettings, ControlChange, ModeChanged, SetC
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from sideman.core.targets import ActionTarget, SettingTarget
+from sideman.playing.state import changed_settings, with_changes
 from support.control import KEPT_TAKE, ControlScene, control_scene
 from support.ireal import playlist_link, song_text
 
@@ -371,9 +373,7 @@ def test_what_is_learned_can_be_written_into_the_configuration(home: Path) -> No
     assert learned(scene, key="play.density 0.2-2", write=True) == LearnedEvent(
         "midi.cc.74", "play.density 0.2-2", str(file)
     )
-    assert file.read_text() == (
-        "midi:\n  cc: {74: play.density 0.2-2, 20: null, 1: tap}  # hands\n  notes: {C1: tap}\n"
-    )
+    assert file.read_text() == ("midi:\n  cc: {74: play.density 0.2-2, 1: tap}  # hands\n  notes: {C1: tap}\n")
     assert dict(SettingsSources().read().midi.cc) == {
         1: ActionTarget("tap"),
         74: SettingTarget("play.density", 0.2, 2),
@@ -384,6 +384,61 @@ def test_what_is_learned_can_be_written_into_the_configuration(home: Path) -> No
     assert broken is not None
     assert "config.yaml:" in broken.problem
     assert file.read_text() == "midi: [\n"
+
+
+def test_what_was_written_or_read_again_is_the_configuration(configured: ControlScene, home: Path) -> None:
+    """Guards against: a change after a reload or `ctl learn --write` that the next start leaves out.
+
+    A start goes on with the changes of what is not configured otherwise since.
+    """
+    configured.api.settings_api.configured = configured.api.settings
+    configured.ask("set", key="play.gate", value=0.2)
+    configured.ask("set", key="midi.cc.30", value="tap")
+    config = home / ".config" / "sideman" / "config.yaml"
+    config.write_text("play: {gate: 0.7}\nmidi: {cc: {30: play.motif}}\n")
+    configured.ask("reload")
+    assert learned(configured, key="play.motif", write=True) is not None
+    configured.ask("set", key="midi.cc.31", value="mode:trade")
+    configured.ask("set", key="play.gate", value=0.3)
+    left = {name: value_of(configured.api.settings, name) for name in ("midi.cc", "play.gate")}
+    changes = changed_settings(configured.api.settings_api.configured, configured.api.settings)
+    after, problems = with_changes(SettingsSources("mine").read(), changes)
+    assert {name: value_of(after, name) for name in left} == left
+    assert not problems
+    assert dict(after.midi.cc) == {31: ActionTarget("mode", "trade"), 74: SettingTarget("play.motif")}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("midi.cc.33", "tap", "set: midi.cc.33: tap: it is the second half of midi.cc.1: play.gate 14-bit"),
+        (
+            "midi.cc.20",
+            "play.motif 14-bit",
+            "set: midi.cc.20: play.motif 14-bit: its second half, midi.cc.52, is bound: stop",
+        ),
+        (
+            "midi.cc",
+            {"3": "play.motif 14-bit", "35": "tap"},
+            "set: midi.cc.35: tap: it is the second half of midi.cc.3",
+        ),
+        ("midi.cc.033", "tap", "set: midi.cc.33: tap: it is the second half of midi.cc.1: play.gate 14-bit"),
+        ("midi.cc.9", "preset:bepop", "set: midi.cc.9: bepop: no such preset; there are"),
+        ("midi.programs.4", "bepop", "set: midi.programs.4: bepop: no such preset"),
+        ("midi.notes.24", "preset:bepop", "set: midi.notes.24: bepop: no such preset"),
+        ("midi.nrpn.16383", "tap", "set: midi.nrpn.16383: 'tap': allowed below midi.nrpn is the number of a parameter"),
+        ("play.comp", ["shells", "bass"], "set: play.comp: ['shells', 'bass']: midi.bass and midi.channel are both 3"),
+    ],
+)
+def test_what_does_not_fit_the_other_settings_is_refused(key: str, value: object, why: str) -> None:
+    """Guards against: a knob that does nothing, or two parts on one channel, as the configuration may not have them."""
+    bound: dict[str, Any] = {"midi__cc.1": "play.gate 14-bit", "midi__cc.52": "stop", "midi__channel": 3}
+    scene = control_scene(**bound)
+    with pytest.raises(ConfigError, match=f"^{re.escape(why)}"):
+        scene.ask("set", key=key, value=value)
+    with pytest.raises(ConfigError, match=r"^learn: bepop: no such preset"):
+        scene.ask("learn", key="preset:bepop")
+    assert not scene.commands
 
 
 def test_a_request_to_learn_can_be_cancelled() -> None:

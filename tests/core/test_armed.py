@@ -40,6 +40,20 @@ def engine(*, second: float = 0.0, follows: bool = False, sends: bool = False, *
     return performance(**{**DENSE, **keys}).make_engine(second, clocks=ClockConfig(followed, sends))
 
 
+def test_it_says_that_it_waits_for_a_clock_too() -> None:
+    """Guards against: a player who plays note after note, and the clock that they would join was never started."""
+    made = engine(follows=True, play__start="first note")
+    for number in range(30):
+        made.receive(ClockTick(), number * 0.02)
+    assert made.snapshot(0.6).waiting == "armed: waits for a start of the clock, then for your first note"
+    made.receive(ClockStart(), 0.6)
+    for number in range(30):
+        made.receive(ClockTick(), 0.61 + number * 0.02)
+    assert made.snapshot(1.2).waiting == "armed: waits for your first note"
+    made.receive(NoteOn(60, 80, 1), 1.22)
+    assert made.snapshot(1.22).waiting == ""
+
+
 def sent_after(recorder: RecordingOutput, second: float) -> list[tuple[Any, tuple[int, ...]]]:
     """What was sent, in seconds since `second`."""
     return [(pytest.approx(at - second, abs=1e-6), message) for at, message in recorder.sent]

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from sideman.core.engine import Engine
 from sideman.core.settings.schema import KEYS, is_live, value_of, with_values
+from sideman.core.targets import ActionTarget, Bindings, SettingTarget
 from sideman.playing import state as memory
 from sideman.playing.assembly import Performance, resumed_engine, state_of
 from sideman.playing.player import Remembered
 from sideman_models.network.bundle import Bundle
 from support.fakes import classic_bundle, modern_bundle, motif_bundle, performance, play_on_fake_clock
 
+TAP = ActionTarget("tap")
 SETS_ASIDE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """The errors with which the service sets a state aside."""
 
@@ -32,7 +34,7 @@ def test_a_restart_continues_where_it_stopped(tmp_path: Path, bundle: Bundle) ->
     engine, whole = made.make_engine(0.0), made.make_engine(0.0)
     play_on_fake_clock(engine, 5.2)
     path = tmp_path / "new" / "state.json"
-    keeper(path, made).keep(remembered(engine))
+    keeper(path, made).keep(remembered(engine), made.settings)
     kept = memory.load_state(path)
     assert kept is not None
     later = resumed_engine(performance(bundle, play__seed=99), kept, 100.0)
@@ -172,12 +174,12 @@ def test_a_disk_that_fails_is_logged_once_and_again_when_it_works(
     keeps, left = keeper(path), remembered(made.make_engine(0.0))
     path.parent.write_text("in the way")
     for _ in range(3):
-        keeps.keep(left)
+        keeps.keep(left, left.settings)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert str(path) in caplog.messages[0]
     path.parent.unlink()
     for _ in range(3):
-        keeps.keep(left)
+        keeps.keep(left, left.settings)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert memory.load_state(path) is not None
     assert list(path.parent.iterdir()) == [path]
@@ -186,7 +188,8 @@ def test_a_disk_that_fails_is_logged_once_and_again_when_it_works(
 def test_without_resume_nothing_is_written(tmp_path: Path) -> None:
     """Guards against: files of somebody who has not asked for them, or a saved place that is overwritten."""
     path = tmp_path / "state.json"
-    keeper(path).keep(remembered(performance().make_engine(0.0), resume=False))
+    left = remembered(performance().make_engine(0.0), resume=False)
+    keeper(path).keep(left, left.settings)
     assert not path.exists()
 
 
@@ -212,7 +215,33 @@ def test_changes_come_back_unless_the_configuration_has_changed_them_too(
         is_changed = value_of(live, name) != value_of(configured, name)
         expected = now if is_edited or not is_changed else live
         assert value_of(after, name) == value_of(expected, name)
-        assert (name in left) == (is_edited and is_changed)
+        is_left = is_edited and is_changed and value_of(now, name) != value_of(live, name)
+        assert is_left == any(each == name or each.startswith(f"{name}.") for each in left)
+
+
+def test_each_binding_comes_back_by_itself() -> None:
+    """Guards against: knobs bound on stage that are lost because another one was written into the configuration."""
+    motif = SettingTarget("play.motif")
+    before = with_values(performance().settings, [("midi.cc", Bindings(((20, TAP), (21, TAP), (22, TAP))))])
+    changed = Bindings(((21, TAP), (22, motif), (23, motif), (24, motif), (33, TAP)))
+    written = memory.changed_settings(before, with_values(before, [("midi.cc", changed)]))
+    fine = SettingTarget("play.gate", form="14-bit")
+    now = with_values(before, [("midi.cc", Bindings(((1, fine), (20, TAP), (21, motif), (22, fine), (24, motif))))])
+    after, left = memory.with_changes(now, json.loads(json.dumps(written)))
+    assert dict(after.midi.cc) == {1: fine, 21: motif, 22: fine, 23: motif, 24: motif}
+    assert left == ["midi.cc.22", "midi.cc.33"]
+
+
+def test_what_does_not_fit_the_configuration_any_more_is_left_out() -> None:
+    """Guards against: a start with two parts on one channel, or with a binding that an earlier version allowed."""
+    configured = performance().settings
+    live = with_values(
+        configured, [("play.comp", ("shells", "bass")), ("midi.nrpn", Bindings(((5, TAP), (16383, TAP))))]
+    )
+    written = memory.changed_settings(configured, live)
+    after, left = memory.with_changes(with_values(configured, [("midi.channel", 3)]), written)
+    assert (after.play.comp, dict(after.midi.nrpn)) == (configured.play.comp, {5: TAP})
+    assert sorted(left) == ["midi.nrpn.16383", "play.comp"]
 
 
 def test_a_chart_that_was_edited_hides_the_one_that_was_chosen_live() -> None:
@@ -236,8 +265,7 @@ def test_a_key_that_a_later_version_does_not_know_is_left_out() -> None:
 
 def keeper(path: Path, made: Performance | None = None) -> memory.StateKeeper:
     """A keeper for the performance `made`, or that of the tests."""
-    made = made or performance()
-    return memory.StateKeeper(path, made, made.settings)
+    return memory.StateKeeper(path, made or performance())
 
 
 def remembered(engine: Engine, *, resume: bool = True) -> Remembered:

@@ -211,6 +211,58 @@ def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> Non
 
 
 @pytest.mark.subprocess
+def test_what_was_changed_after_a_reload_outlives_a_kill(tmp_path: Path) -> None:
+    """Guards against: a knob that is back where it was, because the configuration was read again before it moved."""
+    configuration = tmp_path / "config" / "sideman" / "config.yaml"
+    configuration.parent.mkdir(parents=True)
+
+    def started() -> contextlib.AbstractContextManager[DaemonProcess]:
+        words = ["tempo.bpm=400", "play.resume=true", f"control.socket={tmp_path / 'sideman'}", *NO_PORTS]
+        env = {"STATE_DIRECTORY": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        return running_daemon(tmp_path, *words, "play.seed=null", **env)
+
+    configuration.write_text("play: {gate: 0.4}\n")
+    with started() as daemon:
+        daemon.wait_for(" bar ")
+        configuration.write_text("play: {gate: 0.5, leap: 2}\n")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            assert control.request("reload")["changed"] == {"play.gate": 0.5, "play.leap": 2}
+            control.request("set", key="play.gate", value=0.6)
+        daemon.wait_for("play.gate is 0.6")
+        daemon.wait_for(" bar ", sum(" bar " in line for line in daemon.log) + 2)
+        daemon.process.kill()
+    with started() as daemon:
+        daemon.wait_for("ready")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            changed = control.request("status")["settings"]
+        assert daemon.stop(signal.SIGTERM) == 0
+    assert (changed["play.gate"], changed["play.leap"]) == (0.6, 2)
+    assert not any("another one by now" in line for line in daemon.log)
+
+
+@pytest.mark.subprocess
+def test_a_loop_that_an_edited_chart_does_not_have_ends(tmp_path: Path) -> None:
+    """Guards against: a status that shows a loop of bars that there are no longer."""
+    chart = tmp_path / "song.chart"
+    chart.write_text("| C | F | G | C |\n")
+    with resuming(tmp_path, f"chart.file={chart}") as daemon:
+        daemon.wait_for(" bar ")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            control.request("set", key="practice.loop", value="3-4")
+            control.request("set", key="play.gate", value=0.35)
+        daemon.wait_for("practice.loop is 3-4")
+        assert daemon.stop(signal.SIGTERM) == 0
+    chart.write_text("| C | F |\n")
+    with resuming(tmp_path, f"chart.file={chart}") as daemon:
+        daemon.wait_for("playing without the loop")
+        daemon.wait_for("ready")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            changed = control.request("status")["settings"]
+        assert daemon.stop(signal.SIGTERM) == 0
+    assert (changed["practice.loop"], changed["play.gate"]) == (None, 0.35)
+
+
+@pytest.mark.subprocess
 def test_the_place_in_a_set_outlives_a_kill_during_another_chart(tmp_path: Path) -> None:
     """Guards against: a set that begins again with its first song, because a request was being played."""
     songs = "chart.set=['blues, 1 chorus', coda, waltz]"

@@ -44,7 +44,8 @@ class ControlScene:
     def __post_init__(self) -> None:
         self.engine.report = self.reports.append
         self.snapshot = self.engine.snapshot(0.0)
-        settings_api = SettingsApi(self.put, self.snapshot.settings, self.engine.chart.chart, self.sources)
+        settings = self.snapshot.settings
+        settings_api = SettingsApi(self.put, settings, settings, self.engine.chart.chart, self.sources)
         self.api = ControlApi(
             self.put, self.now, lambda: self.snapshot, settings_api, lambda: DAEMON, lambda: KEPT_TAKE
         )

@@ -102,7 +102,8 @@ def watched_play(
         played.reports.append(each)
 
     player = Player(engine, played.output, clock, report)
-    settings_api = SettingsApi(clock.put, player.snapshot.settings, engine.chart.chart, SettingsSources())
+    settings = player.snapshot.settings
+    settings_api = SettingsApi(clock.put, settings, settings, engine.chart.chart, SettingsSources())
     api = ControlApi(clock.put, clock.now, lambda: player.snapshot, settings_api, lambda: DAEMON, lambda: KEPT_TAKE)
     api.hear = clock.put
     listener = UnixListener(folder / "s")

@@ -173,7 +173,7 @@ CHART = '"meter":"4/4","about":{"title":"","composer":"","key":"","tempo":null,"
         (line_of('["Change",[["tempo.bpm",0]]]'), "tempo.bpm: 0: allowed is a number from 20 to 400"),
         (line_of('["Change",[["play.rate","often"]]]'), "allowed is beat"),
         (line_of('["Change",[["play.rates","beat"]]]'), "no such key"),
-        (line_of('["Change",[["midi.cc",["Table",[[20,["Knob"]]]]]]]'), "midi.cc: a list or group: allowed is"),
+        (line_of('["Change",[["midi.cc",["Table",[[20,["Knob"]]]]]]]'), r"midi.cc: \['Table', a list or group\]: all"),
         (line_of('["Change",[["midi.cc",' + "[" * 100_000), "not a line of a journal"),
         (line_of(f'["SetChart",{{{CHART},"bars":[]}}]'), "not a chart: .* at least one bar"),
         (line_of(f'["SetChart",{{{CHART},"bars":[[[1,"C"]]]}}]'), "not a chart: chords out of their bar"),

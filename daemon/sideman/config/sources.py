@@ -19,11 +19,18 @@ from sideman.config.yaml import YamlContent, edit_yaml, parse_yaml, write_over
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput
-from sideman.core.settings.bindings import bindings_key_of, read_binding, read_learn_target
+from sideman.core.settings.bindings import (
+    bindings_key_of,
+    learnable,
+    read_binding,
+    read_learn_target,
+    with_learned,
+)
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings, song_of, tempo_of, with_values
 from sideman.core.settings.set_list import find_song, parse_set_song
-from sideman.core.targets import ActionTarget, Bindings
+from sideman.core.targets import ActionTarget, Target
 from sideman.files import read_file
 from sideman_models.limits import SETTINGS
 from sideman_models.text import closest, printable
@@ -67,27 +74,44 @@ class SettingsSources(Struct, frozen=True):
         own += [_open(path)] if path is not None else []
         before_parsing()
         layers = [_layer_of(file) for file in presets]
+        if problems := [problem for layer in layers for problem in missing_presets(layer)]:
+            raise ConfigError("\n".join(problems))
         contents = [_content_of(file) for file in own]
         return self._resolved(contents), layers
 
     def _resolved(self, contents: Sequence[YamlContent]) -> Settings:
         layers: list[SettingsLayer] = [*(content.values for content in contents), self.overrides]
         problems = [problem for content in contents for problem in content.problems]
-        for name, given in (entry for layer in layers for entry in layer.items() if bindings_key_of(entry[0])):
-            try:
-                _, target = read_binding(name, given.value)
-            except ValueError:
-                continue  # resolve_settings reports it
-            preset = target.argument if isinstance(target, ActionTarget) and target.name == "preset" else None
-            if preset is not None and resources.find_resource(PRESETS[0], preset, PRESETS[1]) is None:
-                missing = f"{preset}: no such preset; {_available_hint(preset, *PRESETS)}"
-                problems.append(f"{given.source}: {name}: {missing}")
+        for layer in layers:
+            problems += missing_presets(layer)
         return resolve_settings(layers, problems)
 
 
 class _File(Struct, frozen=True):
     path: Path
     data: bytes
+
+
+def missing_presets(layer: SettingsLayer) -> list[str]:
+    """Return a line for each binding of `layer` to a preset that does not exist."""
+    problems = []
+    for name, given in layer.items():
+        if not bindings_key_of(name):
+            continue
+        with contextlib.suppress(ValueError):  # resolve_settings reports it
+            _, target = read_binding(name, given.value)
+            if target is not None and (missing := missing_preset(target)):
+                problems.append(f"{given.source}: {name}: {missing}")
+    return problems
+
+
+def missing_preset(target: Target) -> str:
+    """Return what is wrong if `target` applies a preset that does not exist; otherwise an empty text."""
+    if not isinstance(target, ActionTarget) or target.name != "preset":
+        return ""
+    if resources.find_resource(PRESETS[0], target.argument, PRESETS[1]) is not None:
+        return ""
+    return f"{target.argument}: no such preset; {_available_hint(target.argument, *PRESETS)}"
 
 
 def read_preset(name: str) -> SettingsLayer:
@@ -182,20 +206,26 @@ def with_binding(
     stamp = _stamp(path)
     file = _open(path) if stamp is not None else _File(path, b"")
     before_parsing()
-    changes: dict[str, str | None] = {}
-    wanted, spelling, entry = read_learn_target(target), binding, read_binding(binding, target)
+    before = learnable(MidiSettings())
+    places: dict[tuple[str, int], str] = {}
     for name, given in parse_yaml(file.data, str(path)).values.items():
         table = bindings_key_of(name)
-        if table is None or table == "midi.programs":
+        if table not in before:
             continue
         try:
             number, bound = read_binding(name, given.value)
         except ValueError:
             continue  # said at the start
-        if (table, number) == (bindings_key_of(binding), entry[0]):
-            spelling = name  # the same pitch or number, written in another way
-        elif bound is not None and not Bindings(((number, bound),)).without_target(wanted).entries:
-            changes[name] = None
+        places[table, number] = name
+        before[table] = before[table].with_binding(number, bound)
+    wanted = with_learned(before, binding, read_learn_target(target))
+    changes: dict[str, str | None] = {
+        name: None
+        for (table, number), name in places.items()
+        if number in dict(before[table]) and number not in dict(wanted[table])
+    }
+    # The same pitch or number may be written in another way.
+    spelling = places.get((bindings_key_of(binding) or "", read_binding(binding, None)[0]), binding)
     after = edit_yaml(file.data, {**changes, spelling: target}, str(path))
     return Edited(str(path), after.decode(), stamp)
 

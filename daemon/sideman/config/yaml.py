@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -25,6 +26,9 @@ from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
 from sideman_models.limits import SETTINGS
 from sideman_models.writing import make_folder, own_file
+
+if TYPE_CHECKING:
+    from sideman.config.yaml_events import Place
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
@@ -153,10 +157,9 @@ def _with_key(text: str, key: str, value: int | str | None) -> str:
     parser.read(text)
     end, written = "\r\n" if "\r\n" in text else "\n", _scalar_text(value)
     if (place := parser.places.get(key)) is not None:
-        line = text.rfind("\n", 0, place.key) + 1
-        after = text.find("\n", place.end) + 1 or len(text)
-        if value is None and not text[line : place.key].strip():
-            return text[:line] + text[after:]
+        if value is None:
+            around = next((parser.places[name] for name in _groups_of(key) if name in parser.places), None)
+            return _without_entry(text, place, in_braces=around is not None and around.style == "flow")
         space = "" if text[place.start - 1 : place.start].isspace() else " "
         return f"{text[: place.start]}{space}{written}{text[place.end :]}"
     if value is None:
@@ -174,6 +177,17 @@ def _with_key(text: str, key: str, value: int | str | None) -> str:
             indent = place.child_column if place.style == "block" else place.column + 2
             return f"{before}{' ' * indent}{entry}{end}{text[head:]}"
     return f"{text.rstrip(end) + end if text.strip(end) else ''}{key}: {written}{end}"
+
+
+def _without_entry(text: str, place: Place, *, in_braces: bool) -> str:
+    """Return the text of a file without the line of the entry at `place`, or in braces without it and its comma."""
+    if not in_braces:
+        line = text.rfind("\n", 0, place.key) + 1
+        return text[:line] + text[text.find("\n", place.end) + 1 or len(text) :]
+    before, after = text[: place.key], text[place.end :].lstrip()
+    if after.startswith(","):
+        return before + after[1:].lstrip()
+    return before.rstrip().removesuffix(",") + after if before.rstrip().endswith(",") else before + after
 
 
 def _groups_of(key: str) -> Iterator[str]:

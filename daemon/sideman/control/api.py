@@ -29,7 +29,7 @@ from sideman.config.reading import (
     read_piece,
 )
 from sideman.config.resources import CHARTS, PRESETS
-from sideman.config.sources import Edited, read_preset
+from sideman.config.sources import Edited, missing_preset, read_preset
 from sideman.control import protocol, requests
 from sideman.control.codec import make_request
 from sideman.control.events import BeatEvent, LearnedEvent
@@ -243,6 +243,7 @@ class ControlApi(Struct, dict=True):
         else:
             _log.info("learned: %s=%s; written to %s", binding, target, file)
             self.learned = LearnedEvent(binding, target, file)
+            self.settings_api.binding_written(binding, target)
         return None
 
     def handle_report(self, report: events.Report) -> None:
@@ -390,6 +391,8 @@ class ControlApi(Struct, dict=True):
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
+        if missing := missing_preset(target):
+            raise ConfigError(f"learn: {missing}")
         self.put(events.LearnBinding(target))
         return requests.LearnResult(target.text)
 

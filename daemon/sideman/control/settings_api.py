@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from sideman.config.reading import Changes, ChangesJob, ChartJob, written_settings
-from sideman.config.sources import SettingsSources, chart_by_name
+from sideman.config.sources import SettingsSources, chart_by_name, missing_presets
 from sideman.config.yaml import parse_setting
 from sideman.control import requests
 from sideman.control.readings import Steps
@@ -21,7 +21,7 @@ from sideman.core import events
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
 from sideman.core.practice import check_loop
-from sideman.core.settings.bindings import bindings_key_of
+from sideman.core.settings.bindings import bindings_key_of, learnable, read_learn_target, with_learned
 from sideman.core.settings.presets import settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue
 from sideman.core.settings.schema import (
@@ -48,11 +48,13 @@ _log = logging.getLogger(__name__)
 class SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
-    `put` leaves a command for the player. `last_preset` was applied last: its name and its values.
+    `put` leaves a command for the player. `configured` are the settings without what was changed while it played.
+    `last_preset` was applied last: its name and its values.
     """
 
     put: Callable[[events.Command], None]
     settings: Settings
+    configured: Settings
     chart: Chart
     sources: SettingsSources
     last_preset: tuple[str, SettingsLayer] | None = None
@@ -177,6 +179,8 @@ class SettingsApi(Struct):
         else:
             layer = parse_setting(key, value.strip(), "set") if isinstance(value, str) else {}
         layer = layer or {key: WrittenValue(value, "set")}
+        if problems := missing_presets(layer):
+            raise ConfigError("\n".join(problems))
         try:
             return layer, with_layer(self.settings, layer, reads_chart=False)
         except ConfigError as error:
@@ -199,10 +203,17 @@ class SettingsApi(Struct):
 
     def reload(self) -> Steps:
         """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
-        changes: Changes = yield ChangesJob(written_settings(self.settings), self.sources)
+        before = self.settings
+        changes: Changes = yield ChangesJob(written_settings(before), self.sources)
         applied = yield from self._apply_changes(changes, read_chart=True)
+        self.configured = with_values(before, [(name, value_of(self.settings, name)) for name in applied.changed])
         self.last_preset = None
         return applied
+
+    def binding_written(self, binding: str, target: str) -> None:
+        """The configuration file has `target` as the entry `binding` now, such as midi.cc.20."""
+        bindings = with_learned(learnable(self.configured.midi), binding, read_learn_target(target))
+        self.configured = with_values(self.configured, bindings.items())
 
     def _apply_changes(
         self, changes: Changes, *, read_chart: bool

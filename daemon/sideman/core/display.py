@@ -11,7 +11,6 @@ from sideman.core.events import ControlChange, MidiEvent, PlayState
 from sideman.core.parts.part import PlayedNote
 from sideman.core.positions import tick_at, whole_tick_at
 from sideman.core.snapshot import Snapshot
-from sideman.core.transport import WAITING_TEXTS
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 MAX_OPTIONS = 8
@@ -78,7 +77,7 @@ class Display:
             charts=chart.charts,
             bpm=timeline.tempo.bpm,
             rolling=ensemble.transport.rolling,
-            waiting=WAITING_TEXTS.get(ensemble.transport.state, ""),
+            waiting=ensemble.transport.waiting_text,
             mode=settings.play.mode,
             state=self._state,
             state_until=None if self._state_until is None else self._state_until - top,

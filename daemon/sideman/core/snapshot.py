@@ -18,7 +18,7 @@ class Snapshot(Struct, frozen=True):
 
     `beat` and `bar` (from 1) count from the top of the music, which is on beat `top` of the timeline. `charts` are the
     last two charts (see `ChartTimeline.charts`), in beats of the timeline; `held_chord` replaces their chords.
-    `waiting` says what the music waits for before it begins (see `WAITING_TEXTS`); it is empty once it has begun.
+    `waiting` says what the music waits for before it begins; it is empty once it has begun.
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
     until the beat `state_until`; None where that is not known ahead.

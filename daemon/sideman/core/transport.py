@@ -67,11 +67,6 @@ FOLLOWING: Mapping[tuple[State, Trigger], Transition] = {
 """The transitions while a clock is followed. Where the clock does not run, 'start' leads to 'waiting', and a note
 changes nothing."""
 
-WAITING_TEXTS: Mapping[State, str] = {
-    "armed": "armed: waits for start",
-    "expecting": "armed: waits for your first note",
-}
-"""What is shown in the states before the music begins."""
 _FIRST_STATES: Mapping[str, State] = {"armed": "armed", "first note": "expecting"}
 """The state for each value of `play.start` that lets the music wait."""
 
@@ -91,6 +86,16 @@ class Transport:
     def rolling(self) -> bool:
         """Whether the music rolls now."""
         return self.state == "rolling"
+
+    @property
+    def waiting_text(self) -> str:
+        """What the music waits for before it begins; empty once it has begun."""
+        if self.state == "armed":
+            return "armed: waits for start"
+        if self.state != "expecting":
+            return ""
+        clock_runs = self.clock is None or self.clock.rolling
+        return f"armed: waits for {'' if clock_runs else 'a start of the clock, then for '}your first note"
 
     def beat_at(self, second: float) -> float:
         """Return the beat of the tempo at `second`; while the music does not roll, the beat at which it stands."""

@@ -15,15 +15,18 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, is_live, value_of, with_values
+from sideman.core.settings.bindings import bindings_key_of, read_binding
+from sideman.core.settings.resolve import EntryName, WrittenValue, problems_between, with_entries
+from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, is_live, value_of
 from sideman.core.settings.written import setting_from_json, setting_to_json
+from sideman.core.targets import Bindings, Target
 from sideman.files import state_folder
 from sideman.playing.assembly import Performance, state_of
 from sideman.playing.player import Remembered
@@ -89,22 +92,29 @@ def set_aside(path: Path, reason: str) -> None:
 
 
 class StateKeeper:
-    """Keeps the state of `performance` in the file at `path`; `configured` are the settings without live changes.
+    """Keeps the state of `performance` in the file at `path`.
 
     A disk that fails is logged once, and so is the first time that it works again.
     """
 
-    def __init__(self, path: Path, performance: Performance, configured: Settings) -> None:
+    def __init__(self, path: Path, performance: Performance) -> None:
         self._path = path
         self._performance = performance
-        self._configured = configured
         self._fails = False
 
-    def keep(self, remembered: Remembered, preset: str | None = None, song: int = 0, *, sync: bool = False) -> None:
+    def keep(
+        self,
+        remembered: Remembered,
+        configured: Settings,
+        preset: str | None = None,
+        song: int = 0,
+        *,
+        sync: bool = False,
+    ) -> None:
         """Write what the player has left, if `play.resume` is on, and the `preset` that was applied last.
 
-        `song` is the number of the last song of the set: after a chart in between, the one after it follows. `sync`:
-        wait until the disk has it.
+        `configured` are the settings of the configuration, as it was read or written last. `song` is the number of the
+        last song of the set: after a chart in between, the one after it follows. `sync`: wait until the disk has it.
         """
         if not remembered.settings.play.resume:
             return
@@ -113,7 +123,7 @@ class StateKeeper:
             **state_of(remembered.memory, self._performance),
             "preset": preset,
             "song": song,
-            "settings": changed_settings(self._configured, remembered.settings),
+            "settings": changed_settings(configured, remembered.settings),
         }
         try:
             make_folder(self._path.parent)
@@ -144,20 +154,58 @@ def changed_settings(configured: Settings, settings: Settings) -> dict[str, tupl
 
 
 def with_changes(configured: Settings, changes: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """Return `configured` with what `changed_settings` returned, and the keys that are left as they are configured.
+    """Return `configured` with what `changed_settings` returned, and the names of what is left as it is configured.
 
-    These are keys whose value in the configuration has changed since, and values that are not allowed any more. Raises
-    ValueError or TypeError if `changes` is broken.
+    These are keys and bindings whose value in the configuration has changed since, and values that are not allowed any
+    more, by themselves or with the others. Raises ValueError or TypeError if `changes` is broken.
     """
-    values: dict[str, object] = {}
+    values: dict[EntryName, Any] = {}
     left: list[str] = []
     for name, (before, after) in changes.items():
         try:
-            same = is_live(name) and setting_to_json(name, value_of(configured, name)) == before
-            values |= dict([setting_from_json(name, after)]) if same else {}
+            if not is_live(name):
+                raise ValueError
+            old, new = (dict(_entries(name, setting_from_json(name, each)[1])) for each in (before, after))
         except (AttributeError, ValueError):  # no such key any more, or no such value
-            same = False
-        left += [] if same else [name]
+            left.append(name)
+            continue
+        now = dict(_entries(name, value_of(configured, name)))
+        for entry in sorted(old.keys() | new.keys(), key=str):
+            is_changed = old.get(entry) != new.get(entry) or name in CHART_KEYS
+            if now.get(entry) == new.get(entry) or not is_changed:
+                continue
+            if now.get(entry) == old.get(entry):
+                values[entry] = new.get(entry)
+            else:
+                left.append(_name_of(entry))
     if CHART_KEYS & set(left):
         left += sorted(CHART_KEYS & values.keys())
-    return with_values(configured, ((name, value) for name, value in values.items() if name not in left)), left
+    settings = configured
+    for entry, value in values.items():
+        name, wanted = _name_of(entry), with_entries(settings, {entry: value})
+        if name not in left and (
+            not _is_binding(name, value) or problems_between(wanted, {name: WrittenValue("", "")})
+        ):
+            left.append(name)
+        settings = settings if name in left else wanted
+    return settings, left
+
+
+def _entries(name: str, value: object) -> Iterator[tuple[EntryName, object]]:
+    """Yield the value of the setting `name`, or each of its bindings."""
+    if isinstance(value, Bindings):
+        yield from (((name, number), target) for number, target in value)
+    else:
+        yield name, value
+
+
+def _is_binding(name: str, target: Target | None) -> bool:
+    """Whether `target` is allowed for the binding `name`, if it is one."""
+    try:
+        return bindings_key_of(name) is None or read_binding(name, target and target.text)[1] == target
+    except ValueError:
+        return False
+
+
+def _name_of(entry: EntryName) -> str:
+    return entry if isinstance(entry, str) else ".".join(map(str, entry))

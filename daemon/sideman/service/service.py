@@ -31,17 +31,17 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo, PortInfo
 from sideman.control.settings_api import SettingsApi
 from sideman.core.actions import Panic
-from sideman.core.chart.chart import Chart
+from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.engine import Engine
 from sideman.core.engine_memory import EngineMemory
 from sideman.core.errors import SidemanError
 from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod, encode
 from sideman.core.ledger import release_channel
+from sideman.core.practice import check_loop
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
-from sideman.core.transport import WAITING_TEXTS
 from sideman.core.words import closing_words
 from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
@@ -60,7 +60,7 @@ from sideman.playing.assembly import (
     resumed_engine,
 )
 from sideman.playing.inbox import Inbox
-from sideman.playing.player import Player
+from sideman.playing.player import Player, Remembered
 from sideman.playing.state import StateKeeper, find_state, set_aside, state_path, with_changes
 from sideman.service.main_loop import MainLoop, yield_to_player
 from sideman.service.systemd import check_network
@@ -178,7 +178,7 @@ class Service:
                 self._log_start(performance, engine, ports)
                 output = ports.player_output if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._wakeup.put, self._wakeup.wake)
-                keeper = StateKeeper(self._state_file, performance, self._settings)
+                keeper = StateKeeper(self._state_file, performance)
                 if learner is not None:
                     files, put = recorder.learned, self._inbox.put
                     learner.attach(engine.improviser, lambda: yield_to_player(player.sends_at), put, files)
@@ -188,7 +188,7 @@ class Service:
                     self._play(player, ports, hub, keeper, learner)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, hub.api.last_preset, hub.api.last_song, sync=True)
+                    _keep(keeper, player.remembered, hub.api, sync=True)
 
     # -- starting
 
@@ -303,6 +303,11 @@ class Service:
                 _log.warning("%s; playing over the chart of the configuration", error)
                 configured = [(name, value_of(self._settings, name)) for name in CHART_KEYS]
                 settings = with_values(settings, configured)
+        try:
+            check_loop(settings, chart)
+        except ChartError as error:  # the chart file has been edited
+            _log.warning("%s; playing without the loop", error)
+            settings = with_values(settings, [("practice.loop", None)])
         if differing := settings_difference(self._settings, settings).values:
             _log.info("as it was changed while it played: %s", settings_line(differing))
             logging.getLogger().setLevel(settings.log.level.upper())
@@ -320,7 +325,7 @@ class Service:
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, %s", pulse, ports.status_text)
-        if waiting := WAITING_TEXTS.get(engine.transport.state):
+        if waiting := engine.transport.waiting_text:
             _log.info("%s", waiting)
 
     def _make_hub(
@@ -339,7 +344,12 @@ class Service:
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
         settings_api = SettingsApi(
-            inbox.put, player.snapshot.settings, performance.chart, self._sources, last_song=self._last_song
+            inbox.put,
+            player.snapshot.settings,
+            self._settings,
+            performance.chart,
+            self._sources,
+            last_song=self._last_song,
         )
         api = ControlApi(
             inbox.put,
@@ -392,7 +402,7 @@ class Service:
             self._sound,
             lambda: self._inbox.overload,
             self._port_changed,
-            lambda remembered: keeper.keep(remembered, hub.api.last_preset, hub.api.last_song),
+            lambda remembered: _keep(keeper, remembered, hub.api),
             self._update_port_period if has_rounds else None,
             learner,
         )
@@ -438,6 +448,10 @@ class Service:
                     again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
                     again.daemon = True
                     again.start()
+
+
+def _keep(keeper: StateKeeper, remembered: Remembered, api: ControlApi, *, sync: bool = False) -> None:
+    keeper.keep(remembered, api.settings_api.configured, api.last_preset, api.last_song, sync=sync)
 
 
 def _release(left_over: Sequence[tuple[OutputPort, Sequence[int]]]) -> float | None:

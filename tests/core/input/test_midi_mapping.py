@@ -324,6 +324,21 @@ def test_the_next_controller_is_learned_and_replaces_earlier_bindings() -> None:
     ]
 
 
+def test_what_is_learned_leaves_no_second_half_bound() -> None:
+    """Guards against: a fader that is bound and dead, in a configuration that the next start refuses."""
+    scene = bound("cc", {1: "play.gate 14-bit", 34: "tap"})
+    scene(LearnBinding(ActionTarget("mode")))
+    assert scene(ControlChange(33, 127, 1)) is not None
+    assert dict(scene.settings.midi.cc) == {33: ActionTarget("mode"), 34: ActionTarget("tap")}
+    scene(LearnBinding(SettingTarget("play.temperature", form="14-bit")))
+    for position in (20, 40, 60):
+        scene(ControlChange(2, position, 1))
+    assert dict(scene.settings.midi.cc) == {
+        2: SettingTarget("play.temperature", form="14-bit"),
+        33: ActionTarget("mode"),
+    }
+
+
 @pytest.mark.parametrize("item", [ControlChange(70, 127, 2), NoteOn(30, 80, 2)])
 def test_an_action_is_learned_from_a_pedal_or_a_note_and_performed_at_the_next_press(item: MidiEvent) -> None:
     """Guards against: music that stops because `stop` is being learned."""

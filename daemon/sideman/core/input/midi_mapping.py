@@ -57,11 +57,11 @@ from sideman.core.input.controllers import (
 )
 from sideman.core.input.learning import ControllerLearner, Learned
 from sideman.core.ledger import SUSTAIN
-from sideman.core.settings.bindings import FIRST_FINE_CONTROLLER, controller_range_of
+from sideman.core.settings.bindings import FIRST_FINE_CONTROLLER, controller_range_of, learnable, with_learned
 from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.schema import Settings, value_of
 from sideman.core.settings.types import ChoiceRange, ControllerRange, NumberRange
-from sideman.core.targets import ActionTarget, Bindings, ControllerForm, SettingTarget, Target
+from sideman.core.targets import ActionTarget, ControllerForm, SettingTarget, Target
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import MODE_NAMES, ModeName
 
@@ -336,9 +336,8 @@ class MidiMapping:
 
     def _learned(self, target: Target, key: str, number: int, midi: MidiSettings) -> MappedCommands:
         """Bind `target` to what has just been moved. Earlier bindings of either of them are removed."""
-        before: dict[str, Bindings] = {"midi.cc": midi.cc, "midi.nrpn": midi.nrpn, "midi.notes": midi.notes}
-        after = {name: bindings.without_target(target) for name, bindings in before.items()}
-        after[key] = after[key].with_binding(number, target)
+        before = learnable(midi)
+        after = with_learned(before, f"{key}.{number}", target)
         changes = tuple((name, bindings) for name, bindings in after.items() if name == key or bindings != before[name])
         return (ChangeSettings(changes), ActionRequested("learned", f"{key}.{number}={target.text}"))
 

@@ -8,14 +8,16 @@ program from 1) to a target: a setting, perhaps with a range and the form of the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from msgspec.structs import replace
 
 from sideman.core.actions import ACTIONS, action_list
+from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
 from sideman.core.settings.types import MAX_QUOTE_LENGTH, ControllerRange, NumberRange, SettingType
-from sideman.core.targets import CONTROLLER_FORMS, ActionTarget, ControllerForm, SettingTarget, Target
+from sideman.core.targets import CONTROLLER_FORMS, ActionTarget, Bindings, ControllerForm, SettingTarget, Target
 from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch
@@ -55,6 +57,34 @@ def read_binding(name: str, value: object) -> tuple[int, Target | None]:
     if form == "14-bit" and number >= FIRST_FINE_CONTROLLER:
         raise ValueError("14-bit: such a controller is one from 0 to 31, and its second half is the one 32 higher")
     return number, target
+
+
+def second_halves(controllers: Bindings) -> list[tuple[int, int]]:
+    """Return which bound controllers are the second half of another one: its number, and theirs."""
+    numbers = {number for number, _ in controllers}
+    fine = [number for number, target in controllers if isinstance(target, SettingTarget) and target.form == "14-bit"]
+    return [(first, first + FIRST_FINE_CONTROLLER) for first in fine if first + FIRST_FINE_CONTROLLER in numbers]
+
+
+def with_learned(bindings: Mapping[str, Bindings], binding: str, target: Target) -> dict[str, Bindings]:
+    """Return the bindings of controllers, parameters and notes by their keys, with `target` bound as `binding`.
+
+    What was bound to the same target is no longer bound, nor is a controller that is one half of the other. `binding`
+    is such as `midi.cc.20`.
+    """
+    key = bindings_key_of(binding) or ""
+    number, _ = read_binding(binding, None)
+    after = {name: each.without_target(target) for name, each in bindings.items()}
+    after[key] = after[key].with_binding(number, target)
+    for pair in second_halves(after["midi.cc"]) if key == "midi.cc" else ():
+        if number in pair:
+            after[key] = after[key].with_binding(sum(pair) - number, None)
+    return after
+
+
+def learnable(midi: MidiSettings) -> dict[str, Bindings]:
+    """Return the bindings that can be learned by their keys."""
+    return {"midi.cc": midi.cc, "midi.nrpn": midi.nrpn, "midi.notes": midi.notes}
 
 
 def read_learn_target(value: object) -> Target:
@@ -169,7 +199,7 @@ CONTROLLER_TARGET = SettingType(
 
 _ENTRY_TYPES = {
     "midi.cc": (_index_type(0, 127, "controller"), CONTROLLER_TARGET),
-    "midi.nrpn": (_index_type(0, 16383, "parameter"), CONTROLLER_TARGET),
+    "midi.nrpn": (_index_type(0, 16382, "parameter"), CONTROLLER_TARGET),
     "midi.notes": (
         SettingType("a pitch from 0 to 127 or from C-1 to G9", _read_pitch),
         SettingType(_ACTIONS_ALLOWED, _read_note_target),

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sideman.core.settings.resolve import EntryName, SettingsLayer, read_layer, resolve_settings, with_entries
+from sideman.core.errors import ConfigError
+from sideman.core.settings.bindings import bindings_key_of
+from sideman.core.settings.resolve import (
+    EntryName,
+    SettingsLayer,
+    problems_between,
+    read_layer,
+    resolve_settings,
+    with_entries,
+)
 from sideman.core.settings.schema import KEYS, Settings, is_live, value_of
 
 
@@ -43,9 +52,17 @@ def preset_difference(
 
 
 def with_layer(settings: Settings, layer: SettingsLayer, *, reads_chart: bool = True) -> Settings:
-    """Return `settings` with the values of `layer` over them. Raises one ConfigError with all problems of `layer`."""
+    """Return `settings` with the values of `layer` over them.
+
+    Raises one ConfigError with all problems of `layer`, or with those of its live values in these settings.
+    """
     resolve_settings([layer], reads_chart=reads_chart)
-    return with_entries(settings, read_layer(layer)[0])
+    entries, _ = read_layer(layer)
+    live = {name: given for name, given in layer.items() if is_live(bindings_key_of(name) or name)}
+    now = {name: value for name, value in entries.items() if is_live(name if isinstance(name, str) else name[0])}
+    if problems := problems_between(with_entries(settings, now), live):
+        raise ConfigError("\n".join(problems))
+    return with_entries(settings, entries)
 
 
 def _value_at(settings: Settings, name: EntryName) -> object:

@@ -6,6 +6,7 @@ Nothing is read or written here: `sideman.config` reads the files.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -15,11 +16,11 @@ from msgspec import Struct
 from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
-from sideman.core.settings.bindings import FIRST_FINE_CONTROLLER, bindings_key_of, read_binding
+from sideman.core.settings.bindings import bindings_key_of, read_binding, second_halves
 from sideman.core.settings.schema import GROUPS, KEYS, Settings, closest_key, value_of, with_values
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.settings.voices import VOICES
-from sideman.core.targets import Bindings, SettingTarget
+from sideman.core.targets import Bindings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 
 MAX_PROBLEMS = 50
@@ -58,7 +59,15 @@ def resolve_settings(
         written |= {name: given for name, given in layer.items() if name in entries or bindings_key_of(name)}
     if "tempo.bpm" in written and "chart.tempo" not in written:
         settings = with_values(settings, [("chart.tempo", False)])
-    found += _problems_between(settings, written, reads_chart=reads_chart)
+    # The chords are read here as well, so that a wrong chord is reported together with everything else.
+    if reads_chart and "chart.changes" in written and settings.chart.file is None:
+        try:
+            parse_changes(
+                settings.chart.changes, settings.tempo.meter, f"{written['chart.changes'].source}: chart.changes"
+            )
+        except ChartError as error:
+            found.append(str(error))
+    found += problems_between(settings, written)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = ["… and more problems"]
     if found:
@@ -130,59 +139,72 @@ _DISTINCT_CHANNELS = {
 """Channels that must differ, and why."""
 
 
+def problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
+    """Return a line for each value of `written`, which `settings` hold, that does not fit other values in them."""
+    problems = [*_port_problems(settings, written), *_second_half_problems(settings, written)]
+    if settings.model.learn and settings.model.engine != "numpy":
+        name = _last_of(written, "model.learn", "model.engine")
+        if name is not None:
+            problems.append(f"{written[name].source}: {name}: learning needs model.engine: numpy")
+    for row in VOICES.values():
+        bank, name = value_of(settings, row.bank_key), _last_of(written, row.bank_key)
+        if bank is not None and value_of(settings, row.program_key) is None and name is not None:
+            reason = f"a bank takes effect with a program; set {row.program_key}, too"
+            problems.append(f"{written[name].source}: {name}: {bank}: {reason}")
+    return problems + _channel_problems(settings, written)
+
+
+def _last_of(written: SettingsLayer, *names: str) -> str | None:
+    """Return which of `names` was written last, if one was."""
+    return next((name for name in reversed([*written]) if name in names), None)
+
+
 def _port_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    """Return the problems of ports that do not fit the other settings."""
     problems = []
     # Without a MIDI input sideman would wait in silence for ever for a clock that comes in there.
     clock = settings.tempo.source
     key = "tempo.port" if settings.tempo.port else "midi.input"
-    if CLOCK_SOURCES[clock].needs_midi_input and value_of(settings, key) in ("none", ("none",)):
-        where = written[key].source
+    if CLOCK_SOURCES[clock].needs_midi_input and value_of(settings, key) in ("none", ("none",)) and key in written:
         reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
-        problems.append(f"{where}: {key}: none: {reason}")
+        problems.append(f"{written[key].source}: {key}: none: {reason}")
     for row in (row for voice, row in VOICES.items() if voice != "drums"):
-        if settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums:
+        shares = settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums
+        if shares and "midi.drums_output" in written:
             where = written["midi.drums_output"].source
             reason = f"midi.drums is the channel of {row.text}, too ({row.channel_key}); choose another"
             problems.append(f"{where}: midi.drums_output: {reason}")
     return problems
 
 
-def _problems_between(settings: Settings, written: SettingsLayer, *, reads_chart: bool) -> list[str]:
-    """Return the problems of values that do not fit together."""
+def _second_half_problems(settings: Settings, written: SettingsLayer) -> list[str]:
+    problems, bound, names = [], dict(settings.midi.cc), dict[int, str]()
+    for name in written:
+        if bindings_key_of(name) == "midi.cc":
+            with contextlib.suppress(ValueError):  # which `read_layer` reports
+                names[read_binding(name, None)[0]] = name
+    for first, second in second_halves(settings.midi.cc):
+        if second in names:
+            place = f"{written[names[second]].source}: midi.cc.{second}: {bound[second].text}"
+            problems.append(f"{place}: it is the second half of midi.cc.{first}: {bound[first].text}; choose another")
+        elif first in names:
+            place = f"{written[names[first]].source}: midi.cc.{first}: {bound[first].text}"
+            problems.append(f"{place}: its second half, midi.cc.{second}, is bound: {bound[second].text}")
+    return problems
+
+
+def _channel_problems(settings: Settings, written: SettingsLayer) -> list[str]:
     problems = []
-    # The chords are read here as well, so that a wrong chord is reported together with everything else.
-    if reads_chart and "chart.changes" in written and settings.chart.file is None:
-        source = f"{written['chart.changes'].source}: chart.changes"
-        try:
-            parse_changes(settings.chart.changes, settings.tempo.meter, source)
-        except ChartError as error:
-            problems.append(str(error))
-    problems += _port_problems(settings, written)
-    if settings.model.learn and settings.model.engine != "numpy":
-        name = [name for name in written if name in ("model.learn", "model.engine")][-1]
-        problems.append(f"{written[name].source}: {name}: learning needs model.engine: numpy")
-    for number, target in settings.midi.cc:
-        first = number - FIRST_FINE_CONTROLLER
-        pair = dict(settings.midi.cc).get(first)
-        if isinstance(pair, SettingTarget) and pair.form == "14-bit":
-            names = [name for name in written if bindings_key_of(name) == "midi.cc"]
-            source = next(written[name].source for name in names if int(name.rpartition(".")[2]) == number)
-            place = f"{source}: midi.cc.{number}: {target.text}"
-            problems.append(f"{place}: it is the second half of midi.cc.{first}: {pair.text}; choose another")
-    for row in VOICES.values():
-        if (bank := value_of(settings, row.bank_key)) is not None and value_of(settings, row.program_key) is None:
-            where = written[row.bank_key].source
-            reason = f"a bank takes effect with a program; set {row.program_key}, too"
-            problems.append(f"{where}: {row.bank_key}: {bank}: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
         rows = {row.channel_key: row for row in VOICES.values() if row.channel_key in keys}
         channel, other = (rows[key].channel(settings.midi) if key in rows else value_of(settings, key) for key in keys)
         idle = len(rows) > 1 and any(not row.plays(settings.midi, settings.play) for row in rows.values())
         if channel is None or channel != other or idle:
             continue
-        name = [key for key in written if key in keys][-1]  # the defaults differ, so one of the two was written
-        same = keys[1] if name == keys[0] else keys[0]
-        place = f"{written[name].source}: {name}: {channel}"
-        problems.append(f"{place}: the channel of {same}, too: {reason}; choose another")
+        if (name := _last_of(written, *keys)) is not None:
+            same = keys[1] if name == keys[0] else keys[0]
+            place = f"{written[name].source}: {name}: {channel}"
+            problems.append(f"{place}: the channel of {same}, too: {reason}; choose another")
+        elif len(rows) > 1 and (name := _last_of(written, "play.comp", "play.style")) is not None:
+            place = f"{written[name].source}: {name}: {quoted(written[name].value)}"
+            problems.append(f"{place}: {keys[0]} and {keys[1]} are both {channel}: {reason}; give them two channels")
     return problems

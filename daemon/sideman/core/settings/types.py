@@ -264,13 +264,16 @@ def plain_text(written: object) -> str:
             return str(written)
 
 
-def quoted(value: object) -> str:
-    """Return any value as an error message quotes it: one line, never long."""
+def quoted(value: object, *, inside: bool = False) -> str:
+    """Return any value as an error message quotes it: one line, never long. `inside`: it is an item of a list."""
     if isinstance(value, int) and value.bit_length() > 200:
         return "a number of very many digits"
-    if isinstance(value, dict | list | tuple | set):
+    if isinstance(value, dict | set) or (inside and isinstance(value, list | tuple)):
         return "a list or group"
-    text = plain_text(value) if value is None or isinstance(value, bool) else repr(value)
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(quoted(item, inside=True) for item in value[:MAX_QUOTE_LENGTH])}]"
+    else:
+        text = plain_text(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…"
 
 

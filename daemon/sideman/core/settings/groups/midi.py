@@ -155,7 +155,7 @@ class MidiSettings(Struct, frozen=True):
     )
     nrpn: Bindings = setting(
         NO_BINDINGS,
-        bindings_type("NRPN parameters from 0 to 16383, each with a setting or an action as in midi.cc"),
+        bindings_type("NRPN parameters from 0 to 16382, each with a setting or an action as in midi.cc"),
         "The same for knobs and faders that send NRPN, by the number of the parameter, for instance {1034: play.gate}.",
     )
     feedback: bool = setting(
