@@ -49,6 +49,10 @@ def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> Non
             assert cli.main(["ctl", "--socket", str(path), *words]) == 0, capsys.readouterr().err
             return capsys.readouterr().out
 
+        def until(**wanted: object) -> None:
+            statuses = (json.loads(ctl("status", "--json")) for _ in range(10_000))
+            assert any(wanted.items() <= status.items() for status in statuses)
+
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert "mode     solo, " in ctl("status")
         assert json.loads(ctl("status", "--json"))["bpm"] == 240
@@ -66,7 +70,26 @@ def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> Non
         assert ctl("panic") == "every note is silenced; the music goes on\n"
         assert ctl("tap") == "the tempo is 240 bpm; tap again on the next beat\n"
         assert ctl("stop").startswith("stops in bar ")
+        until(rolling=False)
+        assert ctl("stop").endswith("start begins at the top\n")
+        until(rolling=False)
+        assert ctl("jump", "3") == "bar 3 from the next bar line on\n"
+        until(start_bar=3)
+        assert ctl("start") == "starts the chart in bar 3, at 240 bpm\n"
+        assert ctl("loop", "2") == "practice.loop is 2\n"
+        until(start_bar=2)
+        assert ctl("stop").endswith("start begins in bar 2\n")
+        until(rolling=False)
+        assert ctl("loop", "off") == "practice.loop is null\n"
+        until(start_bar=1)
+        assert ctl("slower") == "slower than 240 bpm from the next start on\n"
+        until(bpm=216.0)
+        assert ctl("faster") == "faster than 216 bpm from the next start on\n"
+        until(bpm=240.0)
         assert ctl("start") == "starts the chart from the top, at 240 bpm\n"
+        until(rolling=True)
+        assert ctl("slower") == "slower than 240 bpm from the next bar line on\n"
+        assert ctl("next") == "no song follows: chart.set names the songs of a set\n"
         assert "last phrase" in ctl("again")
         assert ctl("stop", "--json") == "null\n"
         ctl("set", "log.level", "error")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sideman.commands.common import add_settings_options, load_settings
+from sideman.commands.common import add_play_options, add_settings_options, load_settings
 from sideman.config import resources
 from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart, Meter
@@ -22,6 +22,7 @@ def settings(*words: str) -> Settings:
     """Return the settings of a command line."""
     parser = argparse.ArgumentParser()
     add_settings_options(parser)
+    add_play_options(parser)
     return load_settings(parser.parse_args(words))
 
 
@@ -110,9 +111,21 @@ def test_quiet_and_verbose_set_the_log() -> None:
         settings("-q", "-v")
 
 
+def test_chords_are_chords_wherever_their_first_bar_line_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: chords that are taken for the name of a file, and a file that is taken for chords."""
+    for chords in ("| Dm7 | G7 |", "Dm7 | G7", "[A] | Dm7 | G7 |", "key: C\n| Dm7 | G7 |"):
+        assert settings("--chart", chords).chart.changes == chords
+    with pytest.raises(NoSuchInput, match=r"Dm7 G7: no such file, .*chords go between bar lines: \| Dm7 \| G7 \|$"):
+        load_chart(settings("--chart", "Dm7 G7"))
+    monkeypatch.chdir(tmp_path)
+    Path("a|b.chart").write_text("| C |")
+    assert settings("--chart", "a|b.chart").chart.file == "a|b.chart"
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
+        (["--set", "play.comp=[piano]"], ConfigError, "--set: play.comp: ['piano']: allowed is"),
         (["--set", "tempo.bpm"], UsageError, "write KEY=VALUE"),
         (["--set", "tempo.bpm=fast"], ConfigError, "--set: tempo.bpm: 'fast'"),
         (["--preset", "bepop"], NoSuchInput, "did you mean bebop"),

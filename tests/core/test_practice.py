@@ -39,6 +39,7 @@ from sideman.playing.assembly import engine_from, read_memory, resumed_engine, s
 from support.fakes import performance, play_on_fake_clock
 
 CHANGES = "key: C\n[A] | C | F | [B] | G7 | Em |"
+CHORDS = ("C", "F", "G7", "Em")
 FOUR = Meter(4, 4)
 
 
@@ -263,6 +264,32 @@ def test_start_begins_with_the_loop_in_the_key_of_the_chart() -> None:
     one = engine(practice__loop="B", practice__transpose="fourths")
     started = chords(one, [(9.0, Stop()), (9.5, Start())], 12.1)
     assert started == ["G7", "Em", "C7", "Am", "F7", "G7", "Em"]
+
+
+@given(
+    st.sampled_from([None, "2", "2-3", "A", "B"]),
+    st.none() | st.integers(0, 5),
+    st.sampled_from(["rolling", "stopped", "armed", "resumed"]),
+    st.floats(0.1, 20.0),
+)
+def test_the_status_says_where_a_start_begins(loop: str | None, jump: int | None, state: str, second: float) -> None:
+    """Guards against: `ctl start` that promises the top, and a student who plays from there while the band does not."""
+    made = performance(chart__changes=CHANGES, play__rate="beat", practice__loop=loop)
+    one = made.make_engine(0.0)
+    if state == "resumed":
+        play_on_fake_clock(one, second)
+        saved = state_of(one.memory(), made)
+        armed = performance(chart__changes=CHANGES, play__rate="beat", practice__loop=loop, play__start="armed")
+        one, second = resumed_engine(armed, saved, 0.0), 1.0
+    elif state == "armed":
+        one = engine(practice__loop=loop, play__start="armed")
+    arrivals: list[tuple[float, Any]] = [(second, Stop())] if state == "stopped" else []
+    arrivals += [] if jump is None else [(second + 0.02, JumpToBar(jump))]
+    play_on_fake_clock(one, second + 0.03, arrivals)
+    expected = CHORDS[one.snapshot(second + 0.03).start_bar - 1]
+    recorder, _ = play_on_fake_clock(one, second + 0.2, [(second + 0.04, Start())])
+    begun = [each for each in recorder.reports if isinstance(each, BarStarted)]
+    assert [each.changes[0][1].text for each in begun][:1] == [expected]
 
 
 def test_another_chart_ends_what_was_to_come() -> None:

@@ -220,7 +220,7 @@ def test_the_error_names_the_broken_line(tmp_path: Path, what: str) -> None:
         ("latin.jsonl", b"\xe9\n", "not text"),
         ("empty.jsonl", b"", "no piece"),
         ("values.txt", b"C,0.500 nonsense", r"values.txt:1: 'nonsense'"),
-        ("values.txt", b"", "no piece"),
+        ("values.txt", b"", "values.txt: no piece"),
     ],
 )
 def test_the_error_names_the_broken_file(tmp_path: Path, name: str, raw: bytes, message: str) -> None:

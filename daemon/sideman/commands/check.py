@@ -142,7 +142,7 @@ def _set(settings: Settings) -> str:
             problems.append(f"song {number}, {song.text}: {error}")
             continue
         bpm = at_chart_tempo(wanted, chart).tempo.bpm
-        lines.append(f"{number} {song.text}: {len(chart.bars)} bars, {bpm:g} bpm")
+        lines.append(f"{number} {song.text}: {count_noun(len(chart.bars), 'bar')}, {bpm:g} bpm")
         lines += [f"warning: {text}" for text in chart.info.warnings]
     if problems:
         raise UnreadableInput("\n".join(problems))

@@ -17,8 +17,9 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from sideman.commands.parser import Parser
@@ -30,6 +31,9 @@ from sideman.control.requests import REQUESTS, Answer, Refusal, Request, request
 from sideman.control.socket_file import daemon_paths
 from sideman.core.errors import Unavailable, UsageError
 from sideman_models.text import count_noun, printable
+
+if TYPE_CHECKING:
+    from sideman.core.timing.clock_source import ClockSourceName
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
             print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
             return 0
+        before = client.request("status") if args.verb in _DONE else {}
         result = client.request(args.verb, **arguments)
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
@@ -89,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
         elif args.json:
             print(json.dumps(result, ensure_ascii=False))
         elif args.verb in _DONE:
-            print(printable(_DONE[args.verb](client.request("status"))))
+            source = client.request("get", key="tempo.source")["value"]
+            print(printable(_DONE[args.verb](_Moment(before, client.request("status"), source))))
         elif result is not None:
             print(_FORMATTERS.get(args.verb, _format_value)(result))
     return 0
@@ -209,26 +215,93 @@ def _columns(names: Iterable[str]) -> str:
 # -- answers for people
 
 
-def _started(status: Mapping[str, Any]) -> str:
-    chart, bars = status["chart"], status["settings"].get("play.count_in", 0)
-    counted = f" after {count_noun(bars, 'bar')} of clicks" if bars and status["clock"] == "internal" else ""
-    return f"starts {chart['title'] or 'the chart'} from the top{counted}, at {status['bpm']:g} bpm"
+class _Moment(Struct, frozen=True):
+    """The status before a request and after it, and where the tempo comes from (`tempo.source`)."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    tempo_source: ClockSourceName
+
+    @property
+    def has_own_tempo(self) -> bool:
+        """Whether the tempo can be set here."""
+        from sideman.core.timing.clock_source import CLOCK_SOURCES  # loaded only here, after the request was sent
+
+        return CLOCK_SOURCES[self.tempo_source].accepts_tempo
+
+    @property
+    def follows(self) -> bool:
+        """Whether a clock says where the music is."""
+        return self.tempo_source != "internal"
+
+    @property
+    def place(self) -> str:
+        """Where a start begins."""
+        bar = self.before["start_bar"]
+        return "from the top" if bar == 1 else f"in bar {bar}"
 
 
-def _tapped(status: Mapping[str, Any]) -> str:
-    if status["clock"] != "internal":
-        return f"the tempo is that of the clock: {status['clock']}"
-    return f"the tempo is {status['bpm']:g} bpm; tap again on the next beat"
+def _started(moment: _Moment) -> str:
+    chart, bars = moment.before["chart"], moment.before["settings"].get("play.count_in", 0)
+    title = chart["title"] or "the chart"
+    if moment.follows:
+        return f"plays {title} with the clock, where the clock is: {moment.before['clock']}"
+    counted = f" after {count_noun(bars, 'bar')} of clicks" if bars else ""
+    return f"starts {title} {moment.place}{counted}, at {moment.before['bpm']:g} bpm"
 
 
-_DONE: dict[str, Callable[[Mapping[str, Any]], str]] = {
+def _stopped(moment: _Moment) -> str:
+    at = moment.after
+    begins = "where the clock is" if moment.follows else moment.place.replace("from", "at")
+    return f"stops in bar {at['form_bar']} of {at['chart']['bars']}; start begins {begins}"
+
+
+def _tapped(moment: _Moment) -> str:
+    if not moment.has_own_tempo:
+        return _tempo_of_clock(moment)
+    return f"the tempo is {moment.after['bpm']:g} bpm; tap again on the next beat"
+
+
+def _changed_tempo(word: str) -> Callable[[_Moment], str]:
+    def words(moment: _Moment) -> str:
+        if not moment.has_own_tempo:
+            return _tempo_of_clock(moment)
+        when = "from the next bar line on" if moment.before["rolling"] else "from the next start on"
+        return f"{word} than {moment.before['bpm']:g} bpm {when}"
+
+    return words
+
+
+def _tempo_of_clock(moment: _Moment) -> str:
+    return f"the tempo is that of the clock: {moment.after['clock']}"
+
+
+def _next_follows(moment: _Moment) -> str:
+    settings = moment.before["settings"]
+    songs, song = settings.get("chart.set") or [], settings.get("chart.song", 0)
+    if not songs:
+        return "no song follows: chart.set names the songs of a set"
+    if not moment.before["rolling"]:
+        return f"song {song + 1} of {len(songs)}" if song < len(songs) else "no song follows the last one"
+    what = "the next song follows" if song < len(songs) else "the music ends, after the last song,"
+    return f"{what} at the end of the form; asked for twice, at the next bar line"
+
+
+_DONE: dict[str, Callable[[_Moment], str]] = {
     "start": _started,
-    "stop": lambda status: f"stops in bar {status['form_bar']} of {status['chart']['bars']}; start begins at the top",
-    "panic": lambda status: f"every note is silenced; the music {'goes on' if status['rolling'] else 'stands still'}",
+    "stop": _stopped,
+    "panic": lambda moment: (
+        f"every note is silenced; the music {'goes on' if moment.after['rolling'] else 'stands still'}"
+    ),
     "tap": _tapped,
-    "again": lambda status: "plays the last phrase again, varied" if status["played"] else "there is no phrase yet",
+    "slower": _changed_tempo("slower"),
+    "faster": _changed_tempo("faster"),
+    "next": _next_follows,
+    "again": lambda moment: (
+        "plays the last phrase again, varied" if moment.after["played"] else "there is no phrase yet"
+    ),
 }
-"""What to say about a request that has no result of its own, from the status after it."""
+"""What to say about a request that has no result of its own."""
 
 
 def _format_status(answer: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from sideman_models.course.generate import InferenceModel, SamplingModel, Soundi
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import NumpyNetwork
+from sideman_models.text import count_noun
 
 BPM = 130.0
 """The course's tempo."""
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     for solo in solos:
         print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
     sounds = sum(len(solo.sounds) for solo in solos)
-    print(f"{args.out}: {sounds} sounds, {bars} bars, seed {seed}")
+    print(f"{args.out}: {count_noun(sounds, 'sound')}, {count_noun(bars, 'bar')}, seed {seed}")
     return 0
 
 

@@ -40,6 +40,7 @@ from sideman.render.render import RenderedTake, render_take, take_name, take_pic
 from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
+from sideman_models.text import count_noun
 from sideman_models.writing import make_folder
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ def _render(
         output.write(take, path)
     paths = ", ".join(str(path) for _, path in files)
     songs = f"{len(take.songs)} songs, " if following else ""
-    return f"{paths}: {songs}{take.notes} notes, {take.bars} bars, seed {take.seed}", take.seconds, spent
+    music = f"{count_noun(take.notes, 'note')}, {count_noun(take.bars, 'bar')}"
+    return f"{paths}: {songs}{music}, seed {take.seed}", take.seconds, spent
 
 
 def _render_many(

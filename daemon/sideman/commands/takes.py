@@ -36,7 +36,7 @@ from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, replay_engine
 from sideman.takes.score import take_score
-from sideman_models.text import printable
+from sideman_models.text import count_noun, printable
 
 if TYPE_CHECKING:
     from sideman_models.pictures import Player  # which needs matplotlib
@@ -159,10 +159,11 @@ def _show_journal(args: argparse.Namespace, folder: TakeFolder, journal: Journal
         print(json.dumps({**_facts(journal, totals, folder.size(journal.name)), **more}, ensure_ascii=False))
         return
     print(
-        f"{journal.name}: {totals.bars} bars, {_format_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
+        f"{journal.name}: {count_noun(totals.bars, 'bar')}, {_format_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
         f"recorded {printable(header.date)}"
     )
-    print(f"{totals.played} notes played, {totals.heard} heard; seed {header.seed}, bundle {printable(header.bundle)}")
+    notes = f"{count_noun(totals.played, 'note')} played, {totals.heard} heard"
+    print(f"{notes}; seed {header.seed}, bundle {printable(header.bundle)}")
     print("".join(f"{line}\n" for line in _port_changes(journal)), end="")
     if not header.whole:
         print("it begins in the middle of the music and cannot be replayed")
@@ -233,7 +234,7 @@ def _play(args: argparse.Namespace, folder: TakeFolder) -> int:
     synth = find_fluidsynth(args.sound_font, "takes play")
     with _open_journal(folder, args.name) as journal:
         midi, totals = _midi(journal), journal.totals()
-    notes = f"{totals.played} notes played, {totals.heard} heard"
+    notes = f"{count_noun(totals.played, 'note')} played, {totals.heard} heard"
     print(f"{journal.name}: {_format_length(totals.seconds)}, {notes}; Ctrl-C stops it", flush=True)
     synth.play(midi)
     return 0

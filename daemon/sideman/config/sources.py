@@ -32,7 +32,9 @@ from sideman.core.settings.schema import Settings, song_of, tempo_of, with_value
 from sideman.core.settings.set_list import find_song, parse_set_song
 from sideman.core.targets import ActionTarget, Target
 from sideman.files import read_file
+from sideman_models.errors import ModelsError
 from sideman_models.limits import SETTINGS
+from sideman_models.music.harmony import parse_chord
 from sideman_models.text import closest, printable
 
 PATH_KEYS = ("chart.file", "model.bundle")
@@ -296,7 +298,16 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
     if os.sep in named:
         return resources.expand_user(split_song(named)[0]), None
     hint = _available_hint(named, *CHARTS)
+    if _are_chords(named):
+        hint = f"chords go between bar lines: | {' | '.join(named.split())} |"
     raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {hint}")
+
+
+def _are_chords(text: str) -> bool:
+    try:
+        return len([parse_chord(word) for word in text.split()]) > 1
+    except ModelsError:
+        return False
 
 
 def chart_by_name(named: str | None) -> str | None:

@@ -284,6 +284,7 @@ class ControlApi(Struct, dict=True):
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
             waiting=snapshot.waiting,
             turn_ends=snapshot.state_until,
+            start_bar=snapshot.start_bar,
             practice=snapshot.practice,
             target=snapshot.target,
             learning=self.learning(),

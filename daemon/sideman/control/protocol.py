@@ -99,6 +99,7 @@ class Status(DaemonInfo, frozen=True):
     settings: SettingValues
     waiting: str = ""
     turn_ends: Beat | None = None
+    start_bar: BarNumber = 1
     practice: str = ""
     target: str = ""
     learning: str = ""

@@ -90,9 +90,18 @@ class Display:
             echoes=listening.echo_filter.echoes,
             played_notes=soloist.played_notes,
             settings=settings,
+            start_bar=ensemble.practice.start_bar(self._start_place) + 1,
             practice=ensemble.practice.text(settings.midi.transpose),
             target=soloist.target_text(whole_tick_at(max(beat, timeline.start))),
         )
+
+    @property
+    def _start_place(self) -> int:
+        """The bar of the chart, from 0, at which a start begins: at the top, if the music has begun before."""
+        if not self._ensemble.transport.waiting_text:
+            return 0
+        chart, tick = self._ensemble.chart, whole_tick_at(self._ensemble.timeline.start)
+        return chart.bar_up_to(tick) % len(self._ensemble.practice.chart.bars)
 
     def plan(self) -> tuple[events.PlannedNote, ...]:
         """Return what the parts have decided and not yet played, in order; nothing while the music does not roll."""

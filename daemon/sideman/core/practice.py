@@ -175,6 +175,13 @@ class Practice:
         except ChartError:
             return None
 
+    def start_bar(self, place: int) -> int:
+        """Return the bar, from 0, with which a start at the bar `place` begins: that of a jump, or of the loop."""
+        if self.jump is not None and self.jump < len(self.chart.bars):
+            return self.jump
+        loop = self.loop
+        return loop.first if loop is not None and not loop.first <= place < loop.end else place
+
     @property
     def next_bpm(self) -> float | None:
         """The tempo of the next round, if it is another one."""

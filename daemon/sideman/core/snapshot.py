@@ -22,7 +22,8 @@ class Snapshot(Struct, frozen=True):
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
     until the beat `state_until`; None where that is not known ahead.
-    `practice` says what practice brings next, `target` which target note comes next.
+    A start begins with the bar `start_bar` of the chart. `practice` says what practice brings next, `target` which
+    target note comes next.
     """
 
     second: float
@@ -45,6 +46,7 @@ class Snapshot(Struct, frozen=True):
     played_notes: int
     settings: Settings
     state_until: float | None = None
+    start_bar: int = 1
     practice: str = ""
     target: str = ""
 

@@ -11,6 +11,7 @@ from sideman_models.corpus.corpus import Corpus
 from sideman_models.music.harmony import MINOR_ROOT_NAMES, ROOT_NAMES
 from sideman_models.music.solos import Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.text import count_noun
 
 ENOUGH_NOTES = 5_000
 """With fewer notes a network that starts from nothing knows few values, and plays little else than these solos."""
@@ -26,8 +27,9 @@ def too_little_music(corpus: Corpus) -> str:
     if notes >= ENOUGH_NOTES:
         return ""
     values = len({value for piece in corpus.pieces for value in piece.values})
+    found = f"{count_noun(notes, 'note')} and {count_noun(values, 'different value')}"
     return (
-        f"too little music: {notes:,} notes and {values} different values, where {ENOUGH_NOTES:,} notes are enough to "
+        f"too little music: {found}, where {ENOUGH_NOTES:,} notes are enough to "
         "start from nothing; add music, or build on the installed network with --from default"
     )
 

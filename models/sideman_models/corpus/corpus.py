@@ -27,6 +27,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
 from sideman_models.text import count_noun, printable, sha256_of_lines
 
 _DEFAULT_OPTIONS = ReadingOptions()
+_MAX_NAMES = 5
 
 
 class Corpus(Struct):
@@ -76,7 +77,8 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
     if len(corpus.reports) == 1 == corpus.left_out.total():
         raise CorpusError(f"{corpus.reports[0].file}: {corpus.reports[0].left_out}")
     reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
-    raise CorpusError("no piece to train on" + (f" (left out: {reasons})" if reasons else ""))
+    names = ", ".join(printable(path) for path in paths[:_MAX_NAMES]) + ", …" * (len(paths) > _MAX_NAMES)
+    raise CorpusError(f"{names}: no piece to train on" + (f" (left out: {reasons})" if reasons else ""))
 
 
 def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:

@@ -165,7 +165,10 @@ def _symbol_chords(where: str, texts: Sequence[TextEvent], spelling: _Spelling =
             unread.add(one.text)
             problems.append((one.tick, f"{one.text[:_SHOWN]!r} is not a chord: the chord before it goes on"))
     return SymbolChords(
-        tuple(chords), f"{len(chords)} symbols, {where}", tuple(sorted(unread)[:_MAX_UNREAD]), tuple(problems)
+        tuple(chords),
+        f"{count_noun(len(chords), 'symbol')}, {where}",
+        tuple(sorted(unread)[:_MAX_UNREAD]),
+        tuple(problems),
     )
 
 

@@ -58,7 +58,8 @@ class PlaySettings(Struct, frozen=True):
     count_in: int = setting(
         0,
         integer_type(0, 8),
-        "The number of bars with clicks before the music starts. An external clock has no count-in.",
+        "The number of bars with clicks before the music starts. An external clock has no count-in, nor has a rendered "
+        "file, which begins with the first bar.",
     )
     comp: tuple[str, ...] = setting(
         (),
