@@ -61,7 +61,7 @@ def test_a_note_that_began_before_a_stop_ends_in_it() -> None:
     scene = Scene()
     list(scene.listening.hear(NoteOn(60, 80, 1), 0.1))
     assert scene.listening.melody.keys_held
-    scene.transport.command("stop")
+    scene.transport.command("stop", 0.0)
     assert list(scene.listening.hear(NoteOn(64, 80, 1), 1.0)) == []
     assert len(list(scene.listening.hear(NoteOff(60, 1), 1.1))) == 1
     assert scene.listening.heard_notes == 1

@@ -52,7 +52,7 @@ class FakeSource:
     def request_tempo(self, bpm: float) -> None:
         """Not needed here."""
 
-    def request_rolling(self, rolling: bool) -> None:
+    def request_rolling(self, rolling: bool, second: float) -> None:
         """Not needed here."""
 
     def set_port_period(self, period_s: float) -> None:
@@ -69,11 +69,11 @@ def test_our_own_clock_rolls_from_the_start() -> None:
     """Guards against a solo that waits for a start that never comes."""
     made = transport()
     assert made.rolling
-    assert made.command("start") == INTERNAL["rolling", "start"] == Transition("rolling", True, "restart")
-    assert made.command("stop").silences
+    assert made.command("start", 0.0) == INTERNAL["rolling", "start"] == Transition("rolling", True, "restart")
+    assert made.command("stop", 0.0).silences
     assert (made.state, made.rolling) == ("stopped", False)
-    assert made.command("stop") == Transition("stopped")
-    assert made.command("start") == Transition("rolling", then="restart")
+    assert made.command("stop", 0.0) == Transition("stopped")
+    assert made.command("start", 0.0) == Transition("rolling", then="restart")
 
 
 def test_a_clock_is_waited_for_joined_and_lost() -> None:
@@ -98,13 +98,13 @@ def test_a_stop_holds_until_the_command_or_the_next_start_of_the_clock() -> None
     made = transport(source)
     made.follow(ClockStart(), 0.0)
     source.relocated = False
-    assert made.command("stop").silences
+    assert made.command("stop", 0.0).silences
     assert made.follow(ClockTick(), 0.5) == Transition("stopped")
-    assert made.command("start") == Transition("rolling", then="rejoin")
-    made.command("stop")
+    assert made.command("start", 0.0) == Transition("rolling", then="rejoin")
+    made.command("stop", 0.0)
     assert made.follow(ClockStop(), 1.0) == Transition("stopped")
-    assert made.command("start") == Transition("waiting")
-    made.command("stop")
+    assert made.command("start", 0.0) == Transition("waiting")
+    made.command("stop", 0.0)
     assert made.follow(ClockContinue(), 2.0) == Transition("rolling", then="join")
 
 
@@ -126,7 +126,7 @@ def test_it_never_rolls_without_the_clock(items: list[ClockInput | str]) -> None
     assert source is not None
     made = transport(source)
     for number, item in enumerate(items):
-        transition = made.command(item) if isinstance(item, str) else made.follow(item, number / 50)  # type: ignore[arg-type]
+        transition = made.command(item, number / 50) if isinstance(item, str) else made.follow(item, number / 50)  # type: ignore[arg-type]
         assert made.state == transition.state
         assert source.rolling or not made.rolling
 
@@ -135,7 +135,7 @@ def test_where_the_music_stands_it_stays() -> None:
     """Guards against a position that runs on while the music is stopped, or goes back."""
     made = transport()
     assert made.beat_at(1.0) == 2.0
-    made.command("stop")
+    made.command("stop", 0.0)
     made.stand_at(2.0)
     made.stand_at(1.5)
     assert made.beat_at(30.0) == 2.0

@@ -231,10 +231,10 @@ class Engine:
             case events.ReleaseChannel(channel):
                 return self.ledger.release_rest(channel)
             case Start():
-                started = self._move_transport(self.transport.command("start"), second)
+                started = self._move_transport(self.transport.command("start", second), second)
                 return [*started, *voice_sounds(self.live.midi, self.live.play)]  # the lamp follows the state
             case Stop():
-                return self._move_transport(self.transport.command("stop"), second)
+                return self._move_transport(self.transport.command("stop", second), second)
             case events.SetMode(mode, now):
                 return self._modes.request(mode, second, now=now)
             case PlayVariation():
@@ -270,7 +270,7 @@ class Engine:
         sent: list[MidiEvent] = []
 
         def begin(at: float) -> None:
-            if (transition := self.transport.command("note")).then:
+            if (transition := self.transport.command("note", at)).then:
                 sent.extend(self._move_transport(transition, at))
 
         for heard in self.listening.hear(received, second, begin):

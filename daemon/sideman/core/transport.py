@@ -55,6 +55,7 @@ FOLLOWING: Mapping[tuple[State, Trigger], Transition] = {
     ("rolling", "clock jumps"): Transition("rolling", silences=True, then="join"),
     ("rolling", "clock stops"): Transition("waiting", silences=True),
     ("waiting", "stop"): Transition("stopped"),
+    ("waiting", "start"): Transition("rolling", then="rejoin"),
     ("waiting", "clock starts"): Transition("rolling", then="join"),
     ("stopped", "clock starts"): Transition("rolling", then="join"),
     ("stopped", "start"): Transition("rolling", then="rejoin"),
@@ -119,10 +120,10 @@ class Transport:
         """The music stops at `beat`, or later if it has stopped later before."""
         self.stopped_beat = max(self.stopped_beat, beat)
 
-    def command(self, trigger: CommandTrigger) -> Transition:
-        """Take the transition of a command, or of a note of the player; the state has changed when this returns."""
+    def command(self, trigger: CommandTrigger, second: float) -> Transition:
+        """Take the transition of a command at `second`, or of a note of the player; then `state` is the new one."""
         if self.clock is not None and trigger in ("start", "stop"):
-            self.clock.request_rolling(trigger == "start")
+            self.clock.request_rolling(trigger == "start", second)
         before, transition = self.state, self._take(trigger)
         if transition.then == "rejoin" and self.clock is not None and not self.clock.rolling:
             transition = Transition("waiting" if trigger == "start" else before)

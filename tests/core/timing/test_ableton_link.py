@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Start
 from sideman.core.engine import Engine
 from sideman.core.events import (
     ChangeSettings,
@@ -90,6 +91,19 @@ def test_without_wait_start_it_starts_in_a_stopped_session() -> None:
     engine, _, _ = following(wait_start=False)
     arrivals: Arrivals = [(1.0, stopped), (2.1, state(13.2)), (2.6, state(14.2, playing=False))]
     assert onsets(engine, 9.0, arrivals) == pytest.approx([1.5, 2.0, 2.5])
+
+
+@pytest.mark.parametrize("start", ["at once", "armed", "first note"])
+def test_a_start_of_ones_own_joins_on_the_next_bar_line(start: str) -> None:
+    """Guards against: a start that does nothing, because Link does not tell who joins that the session plays."""
+    engine, follower, _ = following(play__start=start)
+    arrivals: Arrivals = [(0.1, state(9.0, playing=False)), (2.0, Start())]
+    heard = onsets(engine, 8.0, arrivals)
+    assert min(heard) == pytest.approx(3.6)  # beat 16 of the session: 2 s after the start it was on 12.8
+    assert follower.rolling
+    engine, _, _ = following(play__start=start)
+    stops: Arrivals = [(4.0, state(16.8)), (5.0, state(18.8, playing=False))]
+    assert max(onsets(engine, 9.0, [*arrivals, *stops])) < 5.0
 
 
 def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:

@@ -4,8 +4,9 @@
 The programs in a Link session share a tempo, a beat that has the same position in the bar in all of them, and whether
 the session plays. A session has no position in a song. Therefore:
 
-- The music starts at its top on the session's next bar line when the session plays. Without `wait_start` it starts
-  although the session does not play; once the session has played, its stops and starts count.
+- The music starts at its top on the session's next bar line when the session plays. Without `wait_start`, or after a
+  start by a command, it starts although the session does not play; once the session has played, its stops and starts
+  count.
 - A stop of the session stops the music; the next start begins at the top.
 - If the session's beat jumps (two sessions have joined), the music continues at the nearest position with the same
   place in the bar as the session. A difference of at most `JUMP_BEATS` only moves the music a little.
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from sideman.core.events import ClockInput, LinkState
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, next_sixteenth
@@ -100,8 +103,15 @@ class LinkFollower:
     def mark_lost(self) -> None:
         """See `ClockSource`. A session is never lost."""
 
-    def request_rolling(self, rolling: bool) -> None:
-        """See `ClockSource`. Others in the session are not started or stopped from here."""
+    def request_rolling(self, rolling: bool, second: float) -> None:
+        """See `ClockSource`. Others in the session are not started or stopped from here.
+
+        A start begins on the next bar line, also if the session does not seem to play: it may have played before we
+        joined it, which Link does not tell.
+        """
+        if rolling and not self.rolling and self._state is not None:
+            self._starts_unprompted = True
+            self.receive(replace(self._state, beat=self._session_tempo.beat_at(second)), second)
 
     def set_port_period(self, period_s: float) -> None:
         """See `ClockSource`. A session does not come through a MIDI port."""

@@ -53,8 +53,8 @@ class ClockSource(Protocol):
     def request_tempo(self, bpm: float, /) -> None:
         """Ask for another tempo; a clock that cannot be asked goes on as before."""
 
-    def request_rolling(self, rolling: bool, /) -> None:
-        """The music was started or stopped by a command; a clock that can be controlled does the same."""
+    def request_rolling(self, rolling: bool, second: float, /) -> None:
+        """The music was started or stopped by a command at `second`; a clock that can be controlled does the same."""
 
     def set_port_period(self, period_s: float) -> None:
         """The port delivers its messages in rounds of `period_s`; 0: each at once."""

@@ -63,7 +63,7 @@ class JackTransportFollower:
     ) -> None:
         self.rolling = False
         self.relocated = False
-        self.request_rolling = control
+        self._control = control
         self._on_change = on_change
         self._own_tempo = Tempo(bpm, 0.0, 0.0)  # from beats to seconds of the transport
         self._position: JackPosition | None = None
@@ -117,6 +117,10 @@ class JackTransportFollower:
 
     def mark_lost(self) -> None:
         """See `ClockSource`. A transport is never lost."""
+
+    def request_rolling(self, rolling: bool, second: float) -> None:  # noqa: ARG002 - as a `ClockSource`
+        """See `ClockSource`. With `tempo.jack_control` JACK's transport is started and stopped."""
+        self._control(rolling)
 
     def set_port_period(self, period_s: float) -> None:
         """See `ClockSource`. A transport does not come through a MIDI port."""

@@ -151,7 +151,7 @@ class MidiClockFollower:
     def request_tempo(self, bpm: float) -> None:
         """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
 
-    def request_rolling(self, rolling: bool) -> None:
+    def request_rolling(self, rolling: bool, second: float) -> None:
         """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
 
     def _receive_tick(self, second: float) -> None:
