@@ -425,6 +425,18 @@ def test_a_set_is_rendered_song_by_song(folder: Path, capsys: pytest.CaptureFixt
     run("--picture", "set.png", "--out", "set.mid", *songs)
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_long_set_is_rendered(count: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a render that never ends, or leaves songs out, because a set has more than two."""
+    for number in range(count):
+        Path(f"{number}.chart").write_text(f"title: {number}\n| {'CDEFG'[number]} |", "utf-8")
+    songs = [f"{number}.chart, {number % 2 + 1} choruses" for number in range(count)]
+    assert run("--out", "set.mid", "--set", f"chart.set=[{', '.join(map(repr, songs))}]") == 0
+    assert f": {count} songs, " in capsys.readouterr().out
+    chords = [each.text for each in mido.MidiFile("set.mid").tracks[0] if each.type == "marker"]
+    assert chords == [*"CDEFG"[:count]]
+
+
 @pytest.mark.parametrize(("named", "bars"), [("2", 32), ("slow one", 4), ("QUICK", 32), ("ow o", 4), ("slow.chart", 4)])
 def test_a_song_of_a_set_is_rendered(named: str, bars: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Guards against: a song that can be rendered only by writing the whole set again."""

@@ -122,6 +122,13 @@ def test_chords_are_chords_wherever_their_first_bar_line_is(tmp_path: Path, monk
     assert settings("--chart", "a|b.chart").chart.file == "a|b.chart"
 
 
+def test_a_set_without_its_commas_is_explained() -> None:
+    """Guards against: a set list for tonight that is refused, and the musician does not see why."""
+    for song in ("blues 3 choruses", "blues, 3 choruses in Bb", "blues in Bb", "my/song.chart 160 bpm"):
+        with pytest.raises(NoSuchInput, match=r"after a chart's name come commas: CHART, in Bb, 160 bpm, 3 choruses$"):
+            load_chart(settings("--set", f"chart.set=['{song}']", "--set", "chart.song=1"))
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [

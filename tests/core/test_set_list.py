@@ -23,6 +23,7 @@ from support.fakes import performance, play_on_fake_clock
 
 FIRST = "| C | F | G7 | C |"
 SECOND = parse_changes("title: Two\nkey: F\n3/4 | Dm7 | Gm7 |", Meter(4, 4), "x")
+OTHER = parse_changes("| Ab | Db |", Meter(4, 4), "x")
 SONGS = ["one", "two"]
 
 
@@ -77,6 +78,27 @@ def test_the_choruses_of_a_song_are_counted(choruses: int) -> None:
     assert beats == [16 * choruses + 3 * bar for bar in range(4)]
     assert one.timeline.end == 16 * choruses + 12
     assert starts[-1][0] == beats[-1]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 13.0), st.sampled_from([None, OTHER, SECOND])), max_size=5),
+    st.none() | st.floats(0.1, 11.0),
+)
+def test_a_song_that_takes_the_place_of_the_next_one_follows_as_well(
+    before: list[tuple[float, Chart | None]], asked: float | None
+) -> None:
+    """Guards against: a set list that is edited on stage, after which the song that is played never ends."""
+    keys: dict[str, Any] = {} if asked is not None else {"chart__set": ["one, 2 choruses", "two"]}
+    songs = [(0.01, SECOND), *sorted(before, key=lambda each: each[0])]
+    if asked is not None:  # a request for a song that is not there waits for it
+        songs = [each for each in songs if each[0] < asked and each[1] is not None]
+    arrivals: list[tuple[float, Any]] = [(second, queue(chart=chart)) for second, chart in songs]
+    arrivals += [] if asked is None else [(asked, NextSong())]
+    end, (_, wanted) = 32 if asked is None else 16 * (1 + int((asked + 0.1) // 8)), songs[-1]
+    starts = bar_starts(engine(**keys), arrivals, end / 2 + 3.0)
+    assert starts[: end // 4] == [(4 * bar, ["C", "F", "G7", "C"][bar % 4]) for bar in range(end // 4)]
+    following = starts[end // 4 :][:1]
+    assert following == ([] if wanted is None else [(end, wanted.bars[0].chords[0][1].text)])
 
 
 def test_after_the_last_song_next_ends_the_music() -> None:

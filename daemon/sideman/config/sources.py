@@ -29,7 +29,7 @@ from sideman.core.settings.bindings import (
 from sideman.core.settings.groups.midi import MidiSettings
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings, song_of, tempo_of, with_values
-from sideman.core.settings.set_list import find_song, parse_set_song
+from sideman.core.settings.set_list import find_song, has_loose_parts, parse_set_song
 from sideman.core.targets import ActionTarget, Target
 from sideman.files import read_file
 from sideman_models.errors import ModelsError
@@ -255,6 +255,10 @@ def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: 
                 chart = read_chart(path, meter, title, before_parsing)
         except ChartError as error:
             raise UnreadableInput(str(error)) from None
+        except NoSuchInput as error:
+            if song is None or not has_loose_parts(song):
+                raise
+            raise NoSuchInput(f"{error}; after a chart's name come commas: CHART, in Bb, 160 bpm, 3 choruses") from None
     if song is not None and song.key is not None:
         return song.in_key(chart)
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart

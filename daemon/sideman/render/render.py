@@ -194,10 +194,13 @@ def _length(performance: Performance, bars: int) -> float:
 
 
 def _play(engine: Engine, following: Iterable[QueueSong], begun: Sequence[PlayedSong]) -> list[DueItem]:
-    """Play to the end, one song after the other, and return what was played; `begun` are the songs that have begun."""
+    """Play to the end, one song after the other, and return what was played; `begun` are the songs that have begun.
+
+    A song is given to the engine when the one before it has begun.
+    """
     played, queue, second, queued = list[DueItem](), iter(following), 0.0, 0
     while True:
-        if queued <= len(begun) and (coming := next(queue, None)) is not None:
+        if queued < len(begun) and (coming := next(queue, None)) is not None:
             queued += 1
             engine.receive(coming, second)
         due = engine.deadline()

@@ -45,7 +45,10 @@ class SongQueue:
             return
         self._song = None if song.chart is None else song
         self._written_chart = None if song.chart is None else WrittenChart.of(song.chart)
-        self._timeline.song_start = math.inf
+        timeline = self._timeline
+        if timeline.song_start < math.inf:  # another song was to begin there
+            timeline.end, timeline.song_start = timeline.song_start, math.inf
+            timeline.has_final_note = timeline.has_final_note or self._song is None
         self._let_follow()
         if self._song is not None and self._asked_end is not None:
             self._asked_end = None

@@ -23,6 +23,8 @@ _PART = re.compile(
     re.DOTALL,
 )
 
+_LOOSE_PART = re.compile(r"[0-9]\s*(?:chorus|bpm)|\sin\s+[A-Ga-g]")
+
 
 class SetSong(Struct, frozen=True):
     """A song of a set: the `chart` as chart.file names it. What is None is as the chart or the settings say."""
@@ -74,6 +76,11 @@ def parse_set_song(text: str) -> SetSong:
     if not rest or rest[0] == "," or not rest.isprintable() or len(text) > _MAX_LENGTH:
         raise ValueError
     return SetSong(rest, **given)  # type: ignore[arg-type]
+
+
+def has_loose_parts(song: SetSong) -> bool:
+    """Whether the name of its chart looks as if it had a key, a tempo or a number of choruses in it."""
+    return _LOOSE_PART.search(song.chart) is not None
 
 
 def find_song(songs: Sequence[SetSong], wanted: str, *, by_part: bool = False) -> int | None:
