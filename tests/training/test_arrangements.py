@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,16 @@ from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
-from sideman_models.training.arrangements import arrangements, half_a_bar_later, in_other_time, with_fewer_chords
+from sideman_models.network.encoding import EncodedPiece
+from sideman_models.training.arrangements import (
+    arrangements,
+    half_a_bar_later,
+    in_other_time,
+    with_fewer_chords,
+    with_more_chords,
+)
+from sideman_models.training.progress import TrainingObserver
+from sideman_models.training.recipe import Recipe
 from support.corpora import write_tiny_corpus
 from support.strategies import chords
 from support.training import quick, train_arguments
@@ -92,6 +102,67 @@ def test_one_chord_lasts_for_two_that_prepare_the_same(before: str, after: str |
     assert (arranged and arranged.changes.chords) == (after and tuple(map(parse_chord, after.split())))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("G7 G7 G7 G7 C6 C6", "Dm7 Dm7 G7 G7 C6 C6"),
+        ("E7alt E7alt E7alt E7alt Am7", "Bm7b5 Bm7b5 E7alt E7alt Am7"),
+        ("C6 G7sus4 G7sus4 G7sus4 G7sus4 G7sus4 Cm7", "C6 Dm7 Dm7 G7sus4 G7sus4 G7sus4 Cm7"),
+        ("G7 G7 C6 C6", None),
+        ("Dm7 G7 G7 G7 G7 C6", None),
+        ("F7 F7 F7 F7 Bb7 Bb7 Bb7 Bb7 F7", "Cm7 Cm7 F7 F7 Bb7 Bb7 Bb7 Bb7 F7"),
+    ],
+)
+def test_a_long_chord_that_leads_on_becomes_two(before: str, after: str | None) -> None:
+    """Guards against: other chords exchanged than those over which soloists play the same lines."""
+    arranged = with_more_chords(Solo("", "", (), ChordGrid(tuple(map(parse_chord, before.split())))))
+    assert (arranged and arranged.changes.chords) == (after and tuple(map(parse_chord, after.split())))
+
+
+@given(solos())
+def test_other_chords_last_as_long_as_those_that_they_replace(solo: Solo) -> None:
+    """Guards against: a solo that slips off its changes."""
+    for arranged in (with_fewer_chords(solo), with_fewer_chords(solo, 0), with_more_chords(solo)):
+        if arranged is not None:
+            assert arranged.notes == solo.notes
+            assert len(arranged.changes.chords) == len(solo.changes.chords)
+            changed = [
+                pair for pair in zip(solo.changes.chords, arranged.changes.chords, strict=True) if len({*pair}) > 1
+            ]
+            assert changed
+            assert all((one.root - other.root) % 12 in (5, 7) for one, other in changed)
+
+
+class Takes:
+    """A trainer that notes the pieces of each epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self.recipe = Recipe(epochs=epochs)
+        self.epochs: list[list[str]] = []
+
+    def train_epoch(self, pieces: Sequence[EncodedPiece], progress: object) -> float:
+        """Train on nothing."""
+        self.epochs.append([str(piece) for piece in pieces])
+        return 1.0
+
+    def averaged_weights(self) -> None:
+        """No weights."""
+
+
+@pytest.mark.tensorflow
+def test_each_epoch_takes_the_next_kinds() -> None:
+    """Guards against: kinds of arrangements that are never heard."""
+    pytest.importorskip("tensorflow")
+    from sideman_models.training.train import TrainingRun
+
+    trainer, kinds = Takes(4), [[f"{number}a", f"{number}b"] for number in range(5)]
+    run = TrainingRun(trainer, ["music"], [], TrainingObserver(), [["lesson"]], kinds)  # type: ignore[arg-type, list-item]
+    run.run({}, None)
+    assert all(sorted(each for each in epoch if each.isalpha()) == ["lesson", "music"] for epoch in trainer.epochs)
+    heard = [sorted({int(each[0]) for each in epoch if not each.isalpha()}) for epoch in trainer.epochs]
+    assert heard == [[0, 1, 2], [0, 3, 4], [1, 2, 3], [0, 1, 4]]
+
+
 @pytest.mark.tensorflow
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
@@ -114,7 +185,9 @@ def test_arrangements_are_learned_from_and_never_measured(tmp_path: Path, capsys
     assert arranged.fingerprint != plain.fingerprint
     assert f"{arranged.facts['arrangements']:,} values" in arranged.card
     assert "--arrangements" in arranged.facts["command"]
-    assert f"the arrangements of the music have {arranged.facts['arrangements']:,} values" in capsys.readouterr().out
+    assert (
+        f"the arrangements of the music have {arranged.facts['arrangements']:,} values, of " in capsys.readouterr().out
+    )
 
 
 @pytest.mark.tensorflow
@@ -135,6 +208,8 @@ def test_arrangements_are_marked() -> None:
     """Guards against: music that was made up and counts as music that was played."""
     notes = tuple(LineNote(6.0 * at, 6.0 * at + 6, 60 + at) for at in range(16))
     piece = solo_to_piece(Solo("Tune", "", notes, ChordGrid(tuple(map(parse_chord, ("Dm7", "G7", "C6", "C6"))))))
-    arranged = [*arrangements([piece, Piece("", "", piece.values)])]
-    assert len(arranged) == 3
-    assert all(each.other_feel and each.title == "Tune" for each in arranged)
+    kinds = arrangements([piece, Piece("", "", piece.values)])
+    assert len(kinds) == 9  # here no chord lasts a bar and leads to the next
+    assert all(each.other_feel and each.title == "Tune" for kind in kinds for each in kind)
+    made = {(each.values, tuple(each.solo.changes.chords)) for (each,) in kinds if each.solo is not None}
+    assert len(made | {(piece.values, piece.solo.changes.chords if piece.solo else ())}) == 10

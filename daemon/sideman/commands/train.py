@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
     teacher = "also learn what this trained network plays and expects over the chords of the music; several: repeat it"
     group.add_argument("--teacher", dest="teachers", action="append", default=[], metavar="BUNDLE", help=teacher)
-    arranged = "also learn from arrangements of the music: in half or double time, half a bar later, with fewer chords"
+    arranged = "also learn from arrangements of the music: in half or double time, half a bar later, over other chords"
     group.add_argument("--arrangements", action="store_true", help=arranged)
     touch = "keep the network of --from, and only fit its touch and placement again"
     group.add_argument("--touch-only", action="store_true", help=touch)

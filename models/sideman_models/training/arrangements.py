@@ -7,36 +7,49 @@ arrangements, too, and each moves something that the network could know it by:
 - its time: a solo in eighths becomes one in sixteenths over chords that change twice as often, one with shorter notes
   becomes one of half its speed;
 - its place: the solo and its chords begin half a bar later;
-- its chords: of two chords that prepare the same one, such as Dm7 G7, one lasts for both. Soloists play the same lines
-  over either, and so do their accompanists.
+- its chords: of two chords that prepare the same one, such as Dm7 G7, one lasts for both, or one of them becomes two.
+  Soloists play the same lines over either, and so do their accompanists.
+
+An arrangement moves one or several of these. There are more kinds than one epoch of training takes: it takes
+`ARRANGEMENTS_AN_EPOCH` of them, in turn. So the network seldom hears the same twice.
 
 An arrangement is marked as music of another feel (see `solos.Solo`): it adds no values, and nothing is measured on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import groupby, pairwise
 from statistics import median
 
 from msgspec.structs import replace
 
-from sideman_models.music.harmony import Chord
+from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER
 
+ARRANGEMENTS_AN_EPOCH = 3
+"""How many kinds of arrangements each epoch takes beside the music."""
 _EIGHTH = TICKS_PER_QUARTER / 2
 _PREPARING, _DOMINANT = ("minor", "minor seventh", "half-diminished"), ("dominant", "altered", "sus")
 _FOURTH = 5
 
+Arrange = Callable[[Solo], Solo | None]
+"""Returns another arrangement of a solo, or None if it has none of this kind."""
 
-def arrangements(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Yield the arrangements of each piece that comes from a solo."""
-    for piece in pieces:
-        if piece.solo is not None:
-            for solo in (in_other_time(piece.solo), half_a_bar_later(piece.solo), with_fewer_chords(piece.solo)):
-                if solo is not None:
-                    yield solo_to_piece(replace(solo, other_feel=True))
+
+def arrangements(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Return the arrangements of the pieces that come from solos, by kind; a kind that none has is left out."""
+    solos = [piece.solo for piece in pieces if piece.solo is not None]
+    kinds = ([arranged for solo in solos if (arranged := _arranged(solo, steps)) is not None] for steps in _KINDS)
+    return [[solo_to_piece(replace(solo, other_feel=True)) for solo in kind] for kind in kinds if kind]
+
+
+def _arranged(solo: Solo, steps: Iterable[Arrange]) -> Solo | None:
+    arranged: Solo | None = solo
+    for step in steps:
+        arranged = None if arranged is None else step(arranged)
+    return arranged
 
 
 def in_other_time(solo: Solo) -> Solo | None:
@@ -68,10 +81,10 @@ def half_a_bar_later(solo: Solo) -> Solo | None:
     return replace(solo, notes=notes, changes=ChordGrid(chords[:1] * (beats * slots) + chords, slots))
 
 
-def with_fewer_chords(solo: Solo) -> Solo | None:
-    """Return the solo with one chord in place of each pair such as Dm7 G7: in turn the second and the first.
+def with_fewer_chords(solo: Solo, kept: int = 1) -> Solo | None:
+    """Return the solo with one chord in place of each pair such as Dm7 G7: in turn the first (0) and the second (1).
 
-    None if there is no such pair.
+    `kept` says which one of the first pair. None if there is no such pair.
     """
     runs = [(chord, len(list(run))) for chord, run in groupby(solo.changes.chords)]
     chords: list[Chord] = []
@@ -80,13 +93,57 @@ def with_fewer_chords(solo: Solo) -> Solo | None:
         first, count = runs[number]
         number += 1
         if number < len(runs) and _prepare_the_same(first, runs[number][0]):
-            first, count = (runs[number][0], first)[pairs % 2], count + runs[number][1]
+            first, count = (first, runs[number][0])[(pairs + kept) % 2], count + runs[number][1]
             number += 1
             pairs += 1
         chords += [first] * count
     return replace(solo, changes=ChordGrid(tuple(chords), solo.changes.slots_per_beat)) if pairs else None
 
 
+def with_more_chords(solo: Solo) -> Solo | None:
+    """Return the solo with a pair such as Dm7 G7 in place of each G7 that leads to a C and lasts a bar or longer.
+
+    None if there is no such chord.
+    """
+    bar = solo.bar_ticks * solo.changes.slots_per_beat // TICKS_PER_QUARTER
+    runs = [(chord, len(list(run))) for chord, run in groupby(solo.changes.chords)]
+    chords: list[Chord] = []
+    before: Chord | None = None
+    is_changed = False
+    for (chord, count), (after, _) in zip(runs, [*runs[1:], (None, 0)], strict=True):
+        early = 0
+        if count >= bar and _leads(chord, after) and not (before is not None and _prepare_the_same(before, chord)):
+            early, is_changed = count // 2, True
+        chords += [_preparing(chord)] * early + [chord] * (count - early)
+        before = chord
+    return replace(solo, changes=ChordGrid(tuple(chords), solo.changes.slots_per_beat)) if is_changed else None
+
+
+def _leads(chord: Chord, after: Chord | None) -> bool:
+    is_dominant = chord.quality.family in _DOMINANT
+    return is_dominant and after is not None and (after.root - chord.root) % 12 == _FOURTH
+
+
+def _preparing(dominant: Chord) -> Chord:
+    """Return the chord that prepares the same one as this: Dm7 for G7, Dm7b5 for G7alt."""
+    prepares_f = parse_chord("Cm7b5" if dominant.quality.family == "altered" else "Cm7")
+    return prepares_f.transposed((dominant.root - _FOURTH) % 12)
+
+
 def _prepare_the_same(chord: Chord, after: Chord) -> bool:
     families = chord.quality.family in _PREPARING and after.quality.family in _DOMINANT
     return families and (after.root - chord.root) % 12 == _FOURTH
+
+
+def _with_first_chords(solo: Solo) -> Solo | None:
+    return with_fewer_chords(solo, 0)
+
+
+_KINDS: tuple[tuple[Arrange, ...], ...] = (
+    (in_other_time,), (half_a_bar_later,), (with_fewer_chords,),
+    (in_other_time, half_a_bar_later), (with_more_chords,), (_with_first_chords,),
+    (in_other_time, with_fewer_chords), (half_a_bar_later, with_more_chords), (half_a_bar_later, _with_first_chords),
+    (in_other_time, with_more_chords), (half_a_bar_later, with_fewer_chords),
+    (in_other_time, half_a_bar_later, _with_first_chords),
+)  # fmt: skip
+"""The kinds of arrangements: what is done to a solo, step by step. Each epoch takes the next three."""

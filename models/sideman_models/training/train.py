@@ -29,7 +29,7 @@ from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.text import count_noun, sha256_of_lines
 from sideman_models.training import checkpoint as checkpoints
-from sideman_models.training.arrangements import arrangements
+from sideman_models.training.arrangements import ARRANGEMENTS_AN_EPOCH, arrangements
 from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
@@ -93,8 +93,8 @@ class TrainingJob(Struct, frozen=True):
 class TrainingRun:
     """Runs a trainer epoch by epoch, and keeps its `epochs` and the `best` one with its weights.
 
-    Each epoch takes some of the `lessons`, in turn, beside the `pieces`. `end_reason` says why it ended, for the model
-    card. If it is not `finished`, it was interrupted and can be resumed.
+    Each epoch takes some of the `arrangements` and `lessons`, in turn, beside the `pieces`. `end_reason` says why it
+    ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class TrainingRun:
         held_out: Pieces,
         observer: TrainingObserver,
         lessons: Sequence[Pieces] = (),
+        arrangements: Sequence[Pieces] = (),
     ) -> None:
         self.trainer = trainer
         self.epochs: list[Epoch] = []
@@ -112,8 +113,8 @@ class TrainingRun:
         self._recipe = trainer.recipe
         self._pieces, self._held_out = pieces, held_out
         self._observer = observer
-        self._lessons = cycle(lessons)
-        self._lessons_an_epoch = min(len(lessons), LESSONS_AN_EPOCH)
+        each_epoch = ((arrangements, ARRANGEMENTS_AN_EPOCH), (lessons, LESSONS_AN_EPOCH))
+        self._more = [(cycle(pieces), min(len(pieces), count)) for pieces, count in each_epoch]
         self._random_source = np.random.default_rng(self._recipe.seed)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
@@ -167,7 +168,8 @@ class TrainingRun:
         self._observer.on_epoch_end(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
-        pieces = [*self._pieces, *chain.from_iterable(islice(self._lessons, self._lessons_an_epoch))]
+        more = (islice(groups, count) for groups, count in self._more)
+        pieces = [*self._pieces, *chain.from_iterable(chain.from_iterable(more))]
         return [pieces[index] for index in self._random_source.permutation(len(pieces))]
 
 
@@ -189,8 +191,7 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -
         "teachers": [teacher.fingerprint for teacher in job.teachers],
     }
     trainer = _make_trainer(job, music, strategy)
-    pieces = [*music.training, *music.arrangements]
-    training = TrainingRun(trainer, pieces, music.held_out, observer, music.lessons)
+    training = TrainingRun(trainer, music.training, music.held_out, observer, music.lessons, music.arrangements)
     if job.resume and job.checkpoint is not None:
         checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
         try:
@@ -237,7 +238,7 @@ class _TrainingData(Struct, frozen=True):
     training: Pieces
     held_out: Pieces
     lessons: Sequence[Pieces]
-    arrangements: Pieces
+    arrangements: Sequence[Pieces]
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> _TrainingData:
@@ -247,7 +248,7 @@ class _TrainingData(Struct, frozen=True):
         vocabulary, context = _choose_symbols(split.training, job, observer)
         encoder = PieceEncoder(vocabulary, context)
         check_teachers(job.teachers, vocabulary, context)
-        arranged = [*arrangements(split.training)] if job.arrangements else []
+        arranged = arrangements(split.training) if job.arrangements else []
         if job.arrangements and not arranged:
             raise TrainingError(
                 "there are no arrangements of this music: they need at least two notes, not only values"
@@ -259,21 +260,22 @@ class _TrainingData(Struct, frozen=True):
             return [encoder.encode(piece) for piece in read]
 
         training, held_out, lessons = encode(split.training), encode(split.held_out), list(map(encode, played))
-        more = encode(arranged)
+        more = list(map(encode, arranged))
         table = encoder.clash_table()  # when all are encoded
         lessons = [with_expectations(job.teachers, lesson, table) for lesson in lessons]
         if lessons:
             values = sum(len(piece) for lesson in lessons for piece in lesson)
             observer.on_message(f"the teachers have played {values:,} values, in {count_noun(len(lessons), 'lesson')}")
         if more:
-            observer.on_message(f"the arrangements of the music have {sum(map(len, more)):,} values")
+            values = sum(len(piece) for kind in more for piece in kind)
+            observer.on_message(f"the arrangements of the music have {values:,} values, of {len(more)} kinds")
         return cls(split, vocabulary, context, encoder, training, held_out, lessons, more)
 
     def digest(self) -> str:
         """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
         digest = hashlib.sha256(sha256_of_lines(value.text for value in self.vocabulary.values).encode())
         digest.update(repr(self.context.names).encode())
-        for side in ([*self.training, *self.arrangements], self.held_out, *self.lessons):
+        for side in (self.training, *self.arrangements, self.held_out, *self.lessons):
             digest.update(b"side")
             for piece in side:
                 digest.update(bytes([piece.other_feel]))
@@ -363,7 +365,7 @@ def _bundle_facts(
         "made_with": library_versions(),
     }
     if music.arrangements:
-        facts["arrangements"] = sum(map(len, music.arrangements))
+        facts["arrangements"] = sum(len(piece) for kind in music.arrangements for piece in kind)
     if job.base is not None:
         facts["from"] = _network_facts(job.base)
     if job.teachers:
