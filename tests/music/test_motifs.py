@@ -12,6 +12,7 @@ from sideman_models.music.motifs import (
     MAX_RUN,
     MEMORY_LIMIT,
     NO_ROWS,
+    RECENT,
     SYMBOL_COUNT,
     MotifMemory,
     Runs,
@@ -60,6 +61,8 @@ def test_runs_are_those_that_a_search_finds(played: Played, pitch: int | None, l
     for heard in (False, True):
         found = memory.longest_runs(pitch, heard=heard)
         np.testing.assert_array_equal(found, searched_runs(played[-limit:], pitch, heard=heard))
+    latest = [each for _, each, _ in played[-min(limit, RECENT) :]]
+    assert memory.recent_pitches() == len({*latest} - {None})
     assert len(memory) == min(limit, len(played))
 
 

@@ -37,6 +37,8 @@ _MOST_NEW = 64  # the most values that wait to be entered
 _LONGEST = np.uint8(MAX_RUN)
 _FIRST_RUNS = np.arange(MAX_RUN, dtype=np.uint8)
 """The longest possible run before each of the first places."""
+RECENT = 12
+"""How many of the latest notes and rests `MotifMemory.recent_pitches` looks at."""
 YOUR_RUN = 4
 """A run of the player's that is played again counts as theirs from this many symbols on."""
 
@@ -155,6 +157,11 @@ class MotifMemory:
         longest: Runs = cells.reshape(2, SYMBOL_COUNT)
         np.maximum(longest[0], longest[1], out=longest[0])
         return longest
+
+    def recent_pitches(self) -> int:
+        """Return how many different pitches the latest `RECENT` notes and rests were struck from."""
+        pitches = self._columns()[1, -RECENT:]
+        return len({*pitches.tolist()} - {_NO_PITCH})
 
     def continues_yours(self, value: Value, runs: Runs) -> int:
         """Return how long a run of the player's notes `value` would repeat with the latest ones; 0 below `YOUR_RUN`.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.events import Choice
+from sideman.core.engine import play_through
+from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.masks import MASK_SETTINGS, ValueMasks, smoothing_rules
 from sideman.core.parts.random_source import RandomSource
 from sideman.core.settings.groups.play import PlaySettings
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value
-from sideman_models.network.bundle import Bundle
+from sideman_models.network.bundle import Bundle, load_bundle
 from support.fakes import RecordingNetwork, classic_bundle, modern_bundle, motif_bundle, performance
 from support.offline_network import offline_distribution, softmax
 
@@ -390,6 +392,47 @@ def test_an_answer_takes_up_what_the_player_played(is_theirs: bool) -> None:
     (_, base), (_, alone), (_, answer) = plain.predict(48), player.predict(48), player.predict(48, answers=True)
     assert np.abs(alone - base).max() > 1
     np.testing.assert_allclose(answer - alone, is_theirs * 0.5 * (alone - base), atol=1e-5)
+
+
+@pytest.mark.parametrize(("variety", "full"), [(0, 1.0), (2, 1.0), (3, 1 / 3), (4, 0.0), (12, 0.0)])
+def test_motifs_of_few_pitches_count_no_more_than_learned(variety: int, full: float) -> None:
+    """Guards against: a solo that goes round on two notes for the rest of the evening."""
+    plain = improviser(modern_bundle())
+    twice = improviser(motif_bundle(), play__motif=3.0, play__variety=variety)
+    for player in (plain, twice):
+        play_motif(player, 0, [60, 62] * 8)
+    once = improviser(motif_bundle(), play__motif=1.0, play__variety=variety)
+    play_motif(once, 0, [60, 62] * 8)
+    base = plain.predict(96)[1]
+    learned = once.predict(96)[1] - base
+    assert np.abs(learned).max() > 1
+    np.testing.assert_allclose(twice.predict(96)[1] - base, (1.0 + 2.0 * full) * learned, atol=1e-4)
+
+
+@pytest.mark.parametrize("motif", [1.0, 3.0])
+def test_it_does_not_go_round_on_a_few_notes(motif: float) -> None:
+    """Guards against: a chord that lasts, over which it plays the same two or three notes for a hundred notes.
+
+    Of 307 recorded soloists, the longest stretch with three pitches or fewer has 49 notes within the first 216.
+    """
+    keys: dict[str, Any] = {"play__rate": "phrase", "play__motif": motif, "chart__changes": "| Dm7 |"}
+    stretches = []
+    for seed in range(3):
+        made = performance(load_bundle("default"), play__seed=seed, chart__choruses=72, **keys)
+        items = [due.item for due in play_through(made.make_engine(0.0))]
+        pitches = [item.pitch for item in items if isinstance(item, NoteOn)]
+        stretches.append(longest_stretch(pitches, 3))
+    assert max(stretches) < 50
+
+
+def longest_stretch(pitches: Sequence[int], different: int) -> int:
+    """The number of notes of the longest stretch with at most so many different pitches."""
+    longest = first = 0
+    for last in range(len(pitches)):
+        while len({*pitches[first : last + 1]}) > different:
+            first += 1
+        longest = max(longest, last + 1 - first)
+    return longest
 
 
 def test_no_memory_of_motifs_is_no_effect() -> None:

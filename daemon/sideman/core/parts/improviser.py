@@ -29,7 +29,7 @@ from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at
 from sideman_models.music.line import LineMemory, LineValue, MelodicLine
-from sideman_models.music.motifs import MotifMemory, motif_symbols, padded_rows, symbol_logits
+from sideman_models.music.motifs import RECENT, MotifMemory, motif_symbols, padded_rows, symbol_logits
 from sideman_models.music.qualities import CHORD_TONE
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch, clip_interval
@@ -267,13 +267,20 @@ class Improviser:
         logits = self._steps_taken.step(last, rows, clash, self._lookahead_state).astype(np.float64)
         if motifs is not None:
             self._lookahead_runs = motifs.longest_runs(place.previous_pitch)
-            if strength := self.settings.motif:
-                by_symbol = strength * symbol_logits(self._motif_rows, self._lookahead_runs)
-                if answers and (more := strength * self.settings.response):
+            if self.settings.motif:
+                by_symbol = self._motif_strength(motifs) * symbol_logits(self._motif_rows, self._lookahead_runs)
+                if answers and (more := self.settings.motif * self.settings.response):
                     theirs = motifs.longest_runs(place.previous_pitch, heard=True)
                     by_symbol += more * symbol_logits(self._motif_rows, theirs)
                 logits += by_symbol.take(self._symbols)
         return place, logits
+
+    def _motif_strength(self, motifs: MotifMemory) -> float:
+        """Return `play.motif`; beyond 1 it counts the less, the fewer pitches came last (see `play.variety`)."""
+        motif, variety = self.settings.motif, self.settings.variety
+        if motif <= 1.0 or not variety or len(motifs) < RECENT:
+            return motif
+        return 1.0 + (motif - 1.0) * min(1.0, max(0.0, 2.0 * motifs.recent_pitches() / variety - 1.0))
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED, bpm: float = 120.0) -> Choice:
         """Choose the value that begins at `tick`, within `constraints`, at the tempo `bpm`. Nothing is changed."""

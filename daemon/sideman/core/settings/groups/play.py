@@ -133,6 +133,13 @@ class PlaySettings(Struct, frozen=True):
         "How much more your motifs count than those of sideman when it answers you, in the modes trade and answer: 0 "
         "not more, 1 twice as much. With play.motif 0 it has no effect.",
     )
+    variety: int = setting(
+        6,
+        integer_type(0, 12),
+        "How many different pitches the last twelve notes need for play.motif to count in full. With fewer it counts "
+        "less, with half as many no more than 1, so that the solo does not go round on two or three notes. 0: always "
+        "in full.",
+    )
     repetition: int | None = setting(
         None,
         optional_type("auto", integer_type(0, 16)),
