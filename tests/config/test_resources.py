@@ -111,19 +111,30 @@ def test_quiet_and_verbose_set_the_log() -> None:
         settings("-q", "-v")
 
 
-def test_chords_are_chords_wherever_their_first_bar_line_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chords_are_chords_wherever_their_first_bar_line_is(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Guards against: chords that are taken for the name of a file, and a file that is taken for chords."""
     for chords in ("| Dm7 | G7 |", "Dm7 | G7", "[A] | Dm7 | G7 |", "key: C\n| Dm7 | G7 |"):
         assert settings("--chart", chords).chart.changes == chords
     with pytest.raises(NoSuchInput, match=r"Dm7 G7: no such file, .*chords go between bar lines: \| Dm7 \| G7 \|$"):
         load_chart(settings("--chart", "Dm7 G7"))
+    with pytest.raises(NoSuchInput, match=r"chords go between bar lines: \| Dm7/C \| G7/B \|$"):
+        load_chart(settings("--chart", "Dm7/C G7/B"))
+    for first in ("", "Dm7 "):
+        chords = first + "| Dm7 | G7 | Cmaj7 | A7b9 " * 20 + "|"
+        assert settings("--chart", chords).chart.changes == chords
     monkeypatch.chdir(tmp_path)
+    write(home / ".config" / "sideman" / "charts" / "x.chart", "title: A | B\n| C |")
     Path("a|b.chart").write_text("| C |")
-    assert settings("--chart", "a|b.chart").chart.file == "a|b.chart"
+    for name in ("a|b.chart", "x#A | B"):
+        assert settings("--chart", name).chart.file == name
 
 
 def test_a_set_without_its_commas_is_explained() -> None:
     """Guards against: a set list for tonight that is refused, and the musician does not see why."""
+    with pytest.raises(NoSuchInput, match=r"^chart.file: Alone in December: no such file, (?!.*commas)"):
+        load_chart(settings("--set", "chart.set=['Alone in December']", "--set", "chart.song=1"))
     for song in ("blues 3 choruses", "blues, 3 choruses in Bb", "blues in Bb", "my/song.chart 160 bpm"):
         with pytest.raises(NoSuchInput, match=r"after a chart's name come commas: CHART, in Bb, 160 bpm, 3 choruses$"):
             load_chart(settings("--set", f"chart.set=['{song}']", "--set", "chart.song=1"))

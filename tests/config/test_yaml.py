@@ -254,6 +254,8 @@ BINDINGS_WRITTEN = {
     "midi: {cc: {20: play.density}}\n": "midi: {cc: {74: play.density 0.2-2}}\n",
     "midi.cc: {1: tap, # foot\n  20: play.density }\n": "midi.cc: {74: play.density 0.2-2, 1: tap, # foot\n  }\n",
     "midi:\n  cc:\n    20: play.density\n    1: tap\n": "midi:\n  cc:\n    74: play.density 0.2-2\n    1: tap\n",
+    "midi.cc: {20: play.density # k\n  , 1: tap}\n": "midi.cc: {74: play.density 0.2-2, 20: null # k\n  , 1: tap}\n",
+    "midi.cc: {1: tap, # t,\n 20: mode # k\n }": "midi.cc: {74: play.density 0.2-2, 1: tap, # t,\n 20: null # k\n }",
     "midi.cc.74: mode # was\r\nplay.gate: 1\r\n": "midi.cc.74: play.density 0.2-2 # was\r\nplay.gate: 1\r\n",
     "\ufeffmidi.cc: {74: 'mode:trade'}": "\ufeffmidi.cc: {74: play.density 0.2-2}",
 }

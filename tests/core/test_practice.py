@@ -130,6 +130,16 @@ def test_each_round_is_faster_up_to_the_limit(step: float, limit: float, expecte
     assert one.timeline.tempo.second_at(16.0) == pytest.approx(lasted)
 
 
+def test_a_tempo_that_is_set_counts_after_slower() -> None:
+    """Guards against: a tempo that is called, and the band goes back to the one that was asked for before."""
+    called = ChangeSettings((("tempo.bpm", 200.0),))
+    one, stopped = engine(), engine()
+    play_on_fake_clock(one, 9.0, [(0.3, Slower()), (0.5, called), (0.7, Faster())])
+    assert one.tempo.bpm == pytest.approx(200 / 0.9, abs=0.06)
+    play_on_fake_clock(stopped, 9.0, [(0.3, Slower()), (0.5, Stop()), (0.7, called), (1.0, Start())])
+    assert stopped.tempo.bpm == 200.0
+
+
 def test_slower_and_faster_on_the_bar_line() -> None:
     """Guards against: a pedal that breaks the bar, or a tempo that is not what it was after slower and faster."""
     one = engine()
@@ -201,7 +211,7 @@ def test_a_count_in_loses_no_bar_whatever_the_meters(
     found = [(each.beat, str(each.meter), each.changes[0][1].text) for each in begun]
     assert found == list(islice(counted_bars(meters, loop, jump, count), len(found)))
     assert all(len(each.changes) == 1 for each in begun)
-    assert found[-1][0] > 25
+    assert found[-1][0] > 19  # of 45 beats, 24 may be one count-in
 
 
 @pytest.mark.parametrize(("second", "place"), [(3.6, 1.2), (5.3, 1.6), (6.2, 0.4)])

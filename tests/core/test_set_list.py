@@ -82,7 +82,7 @@ def test_the_choruses_of_a_song_are_counted(choruses: int) -> None:
 
 @given(
     st.lists(st.tuples(st.floats(0.05, 13.0), st.sampled_from([None, OTHER, SECOND])), max_size=5),
-    st.none() | st.floats(0.1, 11.0),
+    st.none() | st.floats(0.1, 7.5) | st.floats(8.1, 11.0),
 )
 def test_a_song_that_takes_the_place_of_the_next_one_follows_as_well(
     before: list[tuple[float, Chart | None]], asked: float | None

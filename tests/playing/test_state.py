@@ -232,6 +232,24 @@ def test_each_binding_comes_back_by_itself() -> None:
     assert left == ["midi.cc.22", "midi.cc.33"]
 
 
+def test_a_change_that_makes_room_for_another_comes_back_with_it() -> None:
+    """Guards against: a fader that is lost, because the button that was on its second half was taken off before."""
+    fine = SettingTarget("play.gate", form="14-bit")
+    base = performance().settings
+    for before, after in (
+        (Bindings(((33, TAP),)), Bindings(((1, fine),))),
+        (Bindings(((5, fine),)), Bindings(((37, TAP),))),
+        (Bindings(((5, fine), (38, TAP))), Bindings(((5, SettingTarget("play.gate")), (6, fine), (37, TAP)))),
+    ):
+        configured = with_values(base, [("midi.cc", before)])
+        live = with_values(configured, [("midi.cc", after)])
+        assert memory.with_changes(configured, memory.changed_settings(configured, live)) == (live, [])
+    keys = [("midi.bass", 2), ("midi.comp", 2), ("play.comp", ("shells",))]
+    configured = with_values(base, keys)
+    live = with_values(configured, [("play.style", "plain"), ("play.comp", ("bass", "shells"))])
+    assert memory.with_changes(configured, memory.changed_settings(configured, live)) == (live, [])
+
+
 def test_what_does_not_fit_the_configuration_any_more_is_left_out() -> None:
     """Guards against: a start with two parts on one channel, or with a binding that an earlier version allowed."""
     configured = performance().settings

@@ -21,7 +21,7 @@ from sideman_models.network.bundle import Bundle, load_bundle, save_bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
 from sideman_models.training.dataset import Batch, BatchWindows
-from sideman_models.training.lessons import MAX_LESSONS, play_lessons, with_expectations
+from sideman_models.training.lessons import LESSONS, play_lessons, with_expectations
 from sideman_models.training.progress import TrainingObserver
 from sideman_models.training.recipe import Recipe, default_dropout
 from support.corpora import write_tiny_corpus
@@ -95,7 +95,7 @@ def test_a_batch_costs_the_music_by_its_values_and_a_lesson_by_what_is_expected(
 
 
 @pytest.mark.parametrize(
-    ("count", "taken"), [(0, [[]] * 3), (1, [[2]] * 3), (3, [[2, 3, 4], [2, 5], [3, 4, 5]])], ids=str
+    ("count", "taken"), [(0, [[]] * 3), (1, [[2]] * 3), (6, [[2, 3, 4, 5, 6], [2, 3, 4, 7, 8], [5, 6, 7, 8]])], ids=str
 )
 def test_each_epoch_takes_the_next_lessons(count: int, taken: list[list[int]]) -> None:
     """Guards against: lessons that are never given, and a training that differs after an interruption."""
@@ -103,7 +103,10 @@ def test_each_epoch_takes_the_next_lessons(count: int, taken: list[list[int]]) -
     def piece(value: int) -> EncodedPiece:
         return EncodedPiece(np.full(3, value, np.int32), np.zeros((3, 0), np.int32), np.zeros(3, np.int32), 0)
 
-    music, lessons = [piece(0), piece(1)], [[piece(2)], [piece(3), piece(4)], [piece(5)]][:count]
+    music, lessons = (
+        [piece(0), piece(1)],
+        [[piece(2)], [piece(3), piece(4)], *([piece(value)] for value in range(5, 9))][:count],
+    )
     trainer = Trainer(
         Recipe(units=2), factored_model.initial_factored_parameters(2, 6, 0, 0), np.eye(6, dtype=np.float32),
         np.zeros((1, 6), np.bool_), np.zeros((27, 6), np.float32),
@@ -126,10 +129,10 @@ def test_teachers_play_over_the_chords_of_what_swings(pieces: Sequence[Piece]) -
         return [pieces[0]]
 
     foreign = [replace(piece, solo=replace(piece.solo, other_feel=True)) for piece in pieces[:1] if piece.solo]
-    played = play_lessons([modern_bundle()] * (MAX_LESSONS + 1), [*foreign, *pieces[1:]], perform, 7)
-    assert played == [[pieces[0]]] * MAX_LESSONS
-    assert [titles for _, titles, _ in asked] == [[piece.title for piece in pieces[1:]]] * MAX_LESSONS
-    assert len({seed for _, _, seed in asked}) == MAX_LESSONS
+    played = play_lessons([modern_bundle()] * (LESSONS + 1), [*foreign, *pieces[1:]], perform, 7)
+    assert played == [[pieces[0]]] * LESSONS
+    assert [titles for _, titles, _ in asked] == [[piece.title for piece in pieces[1:]]] * LESSONS
+    assert len({seed for _, _, seed in asked}) == LESSONS
     with pytest.raises(TrainingError, match="this music has none"):
         play_lessons([modern_bundle()], [Piece("", "", (Value("C", 6),))], perform, 0)
     assert play_lessons([], [], perform, 0) == []
@@ -149,7 +152,7 @@ def test_the_command_trains_with_teachers(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     words = ["--units", "4", "--seed", "9"]
     plain, taught, again = run("plain", *words), run("taught", *words, *lessons), run("again", *words, *lessons)
-    assert f"the teachers have played {taught.facts['lessons']:,} values, in 2 lessons" in capsys.readouterr().out
+    assert f"the teachers have played {taught.facts['lessons']:,} values, in 6 lessons" in capsys.readouterr().out
     assert plain.fingerprint != taught.fingerprint == again.fingerprint
     assert "--teacher one --teacher two" in taught.facts["command"]
     assert default_dropout(128) != default_dropout(128, has_lessons=True) == default_dropout(64)

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.charts.detect import IREAL_LINK, split_song
-from sideman.config.sources import SettingsSources, load_chart, song_in_set
+from sideman.config.sources import SettingsSources, load_chart, names_chart, song_in_set
 from sideman.config.yaml import parse_setting
 from sideman.core.errors import UsageError
 from sideman.core.settings.instruments import read_instrument
@@ -73,8 +72,7 @@ def _flag_overrides(args: argparse.Namespace) -> dict[str, WrittenValue]:
         chart = given["chart"]
         if not chart.strip():
             raise UsageError("--chart needs the file or the name of a chart, or its chords between bar lines")
-        is_file = IREAL_LINK.match(chart) or Path(split_song(chart)[0]).exists()
-        is_chords = "|" in chart and not is_file
+        is_chords = chart.lstrip().startswith("|") or ("|" in chart and not names_chart(chart))
         overrides["chart.changes" if is_chords else "chart.file"] = WrittenValue(chart, "--chart")
     if given.get("learn"):
         overrides |= parse_setting("model.learn", "true", "--learn")

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
             print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
             return 0
-        before = client.request("status") if args.verb in _DONE else {}
+        before = client.request("status") if args.verb in _TOLD_FROM_BEFORE and not args.json else {}
         result = client.request(args.verb, **arguments)
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
@@ -237,23 +237,23 @@ class _Moment(Struct, frozen=True):
     @property
     def place(self) -> str:
         """Where a start begins."""
-        bar = self.before["start_bar"]
+        bar = self.before.get("start_bar", 1)  # a daemon of an earlier version does not say it
         return "from the top" if bar == 1 else f"in bar {bar}"
 
 
 def _started(moment: _Moment) -> str:
-    chart, bars = moment.before["chart"], moment.before["settings"].get("play.count_in", 0)
+    chart, bars = moment.after["chart"], moment.before["settings"].get("play.count_in", 0)
     title = chart["title"] or "the chart"
     if moment.follows:
-        return f"plays {title} with the clock, where the clock is: {moment.before['clock']}"
+        return f"{title} with the clock: {moment.after['clock']}"
     counted = f" after {count_noun(bars, 'bar')} of clicks" if bars else ""
-    return f"starts {title} {moment.place}{counted}, at {moment.before['bpm']:g} bpm"
+    return f"starts {title} {moment.place}{counted}, at {moment.after['bpm']:g} bpm"
 
 
 def _stopped(moment: _Moment) -> str:
     at = moment.after
-    begins = "where the clock is" if moment.follows else moment.place.replace("from", "at")
-    return f"stops in bar {at['form_bar']} of {at['chart']['bars']}; start begins {begins}"
+    begins = "goes on with the clock" if moment.follows else f"begins {moment.place.replace('from', 'at')}"
+    return f"stops in bar {at['form_bar']} of {at['chart']['bars']}; start {begins}"
 
 
 def _tapped(moment: _Moment) -> str:
@@ -262,12 +262,15 @@ def _tapped(moment: _Moment) -> str:
     return f"the tempo is {moment.after['bpm']:g} bpm; tap again on the next beat"
 
 
-def _changed_tempo(word: str) -> Callable[[_Moment], str]:
+def _changed_tempo(word: str, limit: float) -> Callable[[_Moment], str]:
     def words(moment: _Moment) -> str:
+        bpm = moment.before["bpm"]
         if not moment.has_own_tempo:
             return _tempo_of_clock(moment)
+        if bpm == limit:
+            return f"no {word} than {bpm:g} bpm"
         when = "from the next bar line on" if moment.before["rolling"] else "from the next start on"
-        return f"{word} than {moment.before['bpm']:g} bpm {when}"
+        return f"{word} than {bpm:g} bpm {when}"
 
     return words
 
@@ -281,9 +284,10 @@ def _next_follows(moment: _Moment) -> str:
     songs, song = settings.get("chart.set") or [], settings.get("chart.song", 0)
     if not songs:
         return "no song follows: chart.set names the songs of a set"
+    is_last = song == len(songs)
     if not moment.before["rolling"]:
-        return f"song {song + 1} of {len(songs)}" if song < len(songs) else "no song follows the last one"
-    what = "the next song follows" if song < len(songs) else "the music ends, after the last song,"
+        return "no song follows the last one" if is_last else "start begins the next song of the set, if one follows"
+    what = "the music ends, after the last song," if is_last else "the next song of the set, if one follows, begins"
     return f"{what} at the end of the form; asked for twice, at the next bar line"
 
 
@@ -294,14 +298,16 @@ _DONE: dict[str, Callable[[_Moment], str]] = {
         f"every note is silenced; the music {'goes on' if moment.after['rolling'] else 'stands still'}"
     ),
     "tap": _tapped,
-    "slower": _changed_tempo("slower"),
-    "faster": _changed_tempo("faster"),
+    "slower": _changed_tempo("slower", 20.0),
+    "faster": _changed_tempo("faster", 400.0),
     "next": _next_follows,
     "again": lambda moment: (
         "plays the last phrase again, varied" if moment.after["played"] else "there is no phrase yet"
     ),
 }
 """What to say about a request that has no result of its own."""
+_TOLD_FROM_BEFORE = ("start", "stop", "slower", "faster", "next")
+"""Requests about which something is said that only the status before them knows."""
 
 
 def _format_status(answer: Mapping[str, Any]) -> str:

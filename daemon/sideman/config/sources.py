@@ -292,6 +292,16 @@ def at_chart_tempo(settings: Settings, chart: Chart) -> Settings:
     return settings if bpm is None else with_values(settings, [("tempo.bpm", bpm)])
 
 
+def names_chart(text: str) -> bool:
+    """Whether `text` is a link with a chart in it, a file, or the name of a chart, perhaps with a song after `#`."""
+    if IREAL_LINK.match(text):
+        return True
+    try:
+        return _chart_path(text)[0].exists()
+    except (NoSuchInput, OSError):  # such as a text that is too long for a name
+        return False
+
+
 def _chart_path(named: str) -> tuple[Path, str | None]:
     """Return the path of the chart file, and the name of the song in it if one is given."""
     for name, song in ((named, None), split_song(named)):
@@ -299,11 +309,12 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
         found = path if path.exists() else resources.find_resource(CHARTS[0], name, *CHARTS[1:])
         if found is not None:
             return found, song
-    if os.sep in named:
-        return resources.expand_user(split_song(named)[0]), None
-    hint = _available_hint(named, *CHARTS)
+    hint = ""
     if _are_chords(named):
         hint = f"chords go between bar lines: | {' | '.join(named.split())} |"
+    elif os.sep in named:
+        return resources.expand_user(split_song(named)[0]), None
+    hint = hint or _available_hint(named, *CHARTS)
     raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {hint}")
 
 

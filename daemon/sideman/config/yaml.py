@@ -42,6 +42,7 @@ _WORDS: dict[str, object] = {
 }
 _PLAIN = re.compile(r"[a-z][a-z0-9_.]*( [a-z0-9.-]+)*")
 """The texts of settings and actions that need no quotes."""
+_COMMENT = re.compile(r"#.*")
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -130,17 +131,18 @@ def edit_yaml(data: bytes, changes: Mapping[str, int | str | None], name: str) -
     before = parse_yaml(data, name)
     if before.problems:
         raise ConfigError("\n".join(before.problems))
-    text = data.decode("utf-8-sig")
-    for key, value in changes.items():
-        text = _with_key(text, key, value)
-    edited = data[: len(codecs.BOM_UTF8) * data.startswith(codecs.BOM_UTF8)] + text.encode()
-    after = parse_yaml(edited, name)
     wanted = {**_file_values(before), **changes}
-    if after.problems or _file_values(after) != {key: value for key, value in wanted.items() if key in after.values}:
-        return _refuse(changes, name)
-    if any(value is not None and key not in after.values for key, value in wanted.items()):
-        return _refuse(changes, name)
-    return edited
+    for keeps_null in (False, True):  # comments in braces may stand in the way of removing an entry
+        text = data.decode("utf-8-sig")
+        for key, value in changes.items():
+            text = _with_key(text, key, value, keeps_null=keeps_null)
+        edited = data[: len(codecs.BOM_UTF8) * data.startswith(codecs.BOM_UTF8)] + text.encode()
+        after = parse_yaml(edited, name)
+        found = {key: value for key, value in wanted.items() if key in after.values}
+        missing = [key for key, value in wanted.items() if value is not None and key not in after.values]
+        if not after.problems and not missing and _file_values(after) == found:
+            return edited
+    return _refuse(changes, name)
 
 
 def _refuse(changes: Mapping[str, int | str | None], name: str) -> bytes:
@@ -149,8 +151,8 @@ def _refuse(changes: Mapping[str, int | str | None], name: str) -> bytes:
     raise ConfigError(f"{name}: not changed, because of its layout; {', '.join([*lines, *removed])}")
 
 
-def _with_key(text: str, key: str, value: int | str | None) -> str:
-    """Return the text of a file with `value` for `key`; None removes it."""
+def _with_key(text: str, key: str, value: int | str | None, *, keeps_null: bool = False) -> str:
+    """Return the text of a file with `value` for `key`; None removes it, or in braces writes null if `keeps_null`."""
     from sideman.config.yaml_events import SettingsParser
 
     parser = SettingsParser("")
@@ -159,7 +161,10 @@ def _with_key(text: str, key: str, value: int | str | None) -> str:
     if (place := parser.places.get(key)) is not None:
         if value is None:
             around = next((parser.places[name] for name in _groups_of(key) if name in parser.places), None)
-            return _without_entry(text, place, in_braces=around is not None and around.style == "flow")
+            in_braces = around is not None and around.style == "flow"
+            edited = _without_entry(text, place, in_braces=in_braces)
+            if not in_braces or not (keeps_null or {*_COMMENT.findall(edited)} - {*_COMMENT.findall(text)}):
+                return edited
         space = "" if text[place.start - 1 : place.start].isspace() else " "
         return f"{text[: place.start]}{space}{written}{text[place.end :]}"
     if value is None:

@@ -243,7 +243,7 @@ class ControlApi(Struct, dict=True):
         else:
             _log.info("learned: %s=%s; written to %s", binding, target, file)
             self.learned = LearnedEvent(binding, target, file)
-            self.settings_api.binding_written(binding, target)
+            yield from self.settings_api.read_bindings()
         return None
 
     def handle_report(self, report: events.Report) -> None:

@@ -64,8 +64,8 @@ class StatusEvent(_Event, Status, frozen=True, tag="status"):
     the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
     `waiting` says what the music waits for before it begins, as in `armed: waits for start`; then it is empty.
     `turn_ends` is the beat on which the turn goes to the other player; null where that is not known ahead.
-    Where no clock says where, a start begins with the bar `start_bar` of the chart. `practice` says what practice
-    brings next, as in `bars 5-8 again, then in Bb`. `target` is the next target note, as in
+    A start begins with the bar `start_bar` of the chart, or where the clock is that is followed. `practice` says what
+    practice brings next, as in `bars 5-8 again, then in Bb`. `target` is the next target note, as in
     `target: 3 of Cmaj7 in bar 17`; where it will not be played, it says why. `learning` says what has been learned
     so far while it plays; it is empty without `model.learn`.
     """

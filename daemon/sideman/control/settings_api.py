@@ -21,9 +21,9 @@ from sideman.core import events
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
 from sideman.core.practice import check_loop
-from sideman.core.settings.bindings import bindings_key_of, learnable, read_learn_target, with_learned
+from sideman.core.settings.bindings import bindings_key_of, learnable
 from sideman.core.settings.presets import settings_difference, with_layer
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, conflicts
 from sideman.core.settings.schema import (
     BINDING_KEYS,
     CHART_KEYS,
@@ -210,20 +210,28 @@ class SettingsApi(Struct):
         self.last_preset = None
         return applied
 
-    def binding_written(self, binding: str, target: str) -> None:
-        """The configuration file has `target` as the entry `binding` now, such as midi.cc.20."""
-        bindings = with_learned(learnable(self.configured.midi), binding, read_learn_target(target))
-        self.configured = with_values(self.configured, bindings.items())
+    def read_bindings(self) -> Steps:
+        """A binding was written into the configuration file: read what is bound there now."""
+        changes: Changes = yield ChangesJob(written_settings(self.configured), self.sources)
+        read = with_values(self.configured, changes.settings.items())
+        self.configured = with_values(self.configured, learnable(read.midi).items())
+        return None
 
     def _apply_changes(
         self, changes: Changes, *, read_chart: bool
     ) -> Generator[ChartJob, Chart, requests.AppliedLayer]:
         """Apply what was read. If the chart is wrong, its error is raised and nothing is applied."""
-        values = changes.settings
+        values, later = dict(changes.settings), list(changes.restart_keys)
+        live = {name: WrittenValue(value, "") for name, value in values.items()}
+        while fixed := [
+            name for name, _ in conflicts(with_values(self.settings, values.items()), live) if name in values
+        ]:
+            later += [fixed[0]]  # it fits only what needs a restart, too
+            del values[fixed[0]], live[fixed[0]]
         chart = (yield ChartJob.of(with_values(self.settings, values.items()))) if read_chart else None
         values = dict(self._apply_values(values, chart, at_own_tempo="tempo.bpm" not in changes.layer))
         changed = {name: write_value(name, value) for name, value in values.items()}
-        return requests.AppliedLayer(changed, list(changes.restart_keys), _warnings_of(chart))
+        return requests.AppliedLayer(changed, later, _warnings_of(chart))
 
     def _apply_values(
         self, values: Mapping[str, object], chart: Chart | None = None, *, at_own_tempo: bool = True

@@ -290,22 +290,27 @@ class Engine:
             self.live.change(changes)
             if any(key in ("chart.song", "chart.set") for key, _ in changes):
                 self._songs.count_choruses()
-            if (new_bpm := self.settings.tempo.bpm) != bpm:
-                if self.transport.clock is None:
-                    self.timeline.tempo = self.tempo.with_bpm(new_bpm, second)
-                else:
-                    self.transport.clock.request_tempo(new_bpm)
+            if self.settings.tempo.bpm != bpm:
+                self._tempo_changed(second)
             if tick is not None and not self.listening.is_too_near(tick, second):
                 self._soloist.take_back()
             if self.live.play.rate != rate:
                 self._soloist.rate_changed()
-            if any(key.startswith("practice.") for key, _ in changes):
+            if any(key.startswith(("practice.", "tempo.bpm")) for key, _ in changes):
                 self._bar_line.prepare()
             self.report(events.SettingsChanged(changes))
         sent = self._modes.request(modes[-1], second) if modes else []
         if any(key in MODES[self._modes.latest].counted_by for key, _ in changes):
             sent += self._modes.count_again()
         return sent
+
+    def _tempo_changed(self, second: float) -> None:
+        """`tempo.bpm` is another one: that counts, not what `slower` or `faster` has asked for before."""
+        self.practice.asked_bpm = None
+        if self.transport.clock is None:
+            self.timeline.tempo = self.tempo.with_bpm(self.settings.tempo.bpm, second)
+        else:
+            self.transport.clock.request_tempo(self.settings.tempo.bpm)
 
     # -- the transport
 

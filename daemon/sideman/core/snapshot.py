@@ -22,8 +22,8 @@ class Snapshot(Struct, frozen=True):
     `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
     the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back. `state` lasts
     until the beat `state_until`; None where that is not known ahead.
-    A start begins with the bar `start_bar` of the chart. `practice` says what practice brings next, `target` which
-    target note comes next.
+    A start begins with the bar `start_bar` of the chart, or where the clock is that is followed. `practice` says what
+    practice brings next, `target` which target note comes next.
     """
 
     second: float

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from sideman.core.settings.bindings import bindings_key_of, read_binding
-from sideman.core.settings.resolve import EntryName, WrittenValue, problems_between, with_entries
+from sideman.core.settings.resolve import EntryName, WrittenValue, conflicts, with_entries
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, is_live, value_of
 from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman.core.targets import Bindings, Target
@@ -180,15 +180,14 @@ def with_changes(configured: Settings, changes: Mapping[str, Any]) -> tuple[Sett
                 left.append(_name_of(entry))
     if CHART_KEYS & set(left):
         left += sorted(CHART_KEYS & values.keys())
-    settings = configured
-    for entry, value in values.items():
-        name, wanted = _name_of(entry), with_entries(settings, {entry: value})
-        if name not in left and (
-            not _is_binding(name, value) or problems_between(wanted, {name: WrittenValue("", "")})
-        ):
-            left.append(name)
-        settings = settings if name in left else wanted
-    return settings, left
+    refused = {name for entry, value in values.items() if not _is_allowed(name := _name_of(entry), value)} - {*left}
+    while True:
+        left += sorted(refused)
+        values = {entry: value for entry, value in values.items() if _name_of(entry) not in left}
+        settings = with_entries(configured, values)
+        refused = {name for name, _ in conflicts(settings, {_name_of(entry): WrittenValue("", "") for entry in values})}
+        if not refused:
+            return settings, left
 
 
 def _entries(name: str, value: object) -> Iterator[tuple[EntryName, object]]:
@@ -199,7 +198,7 @@ def _entries(name: str, value: object) -> Iterator[tuple[EntryName, object]]:
         yield name, value
 
 
-def _is_binding(name: str, target: Target | None) -> bool:
+def _is_allowed(name: str, target: Target | None) -> bool:
     """Whether `target` is allowed for the binding `name`, if it is one."""
     try:
         return bindings_key_of(name) is None or read_binding(name, target and target.text)[1] == target

@@ -292,7 +292,8 @@ class Service:
         settings, left = with_changes(self._settings, changes)
         if left:
             names = ", ".join(left)
-            _log.info("%s: changed while it played, but the configuration is another one by now: %s", path, names)
+            reason = "the configuration is another one by now, or does not allow it"
+            _log.info("%s: changed while it played, but left out: %s: %s", path, reason, names)
         chart = self._chart
         if CHART_KEYS & changes.keys() and not CHART_KEYS & set(left):
             try:

@@ -8,13 +8,14 @@ unseen music better than each of them. A new network learns this mean (Hinton, V
 what the teachers expect on average. On the training music itself the teachers would pass on what they know by heart;
 there, the target is the value.
 
-Each lesson is played by one teacher over all solos. Each epoch of training takes `LESSONS_AN_EPOCH` of them, in turn,
-beside the music.
+Each lesson is played by one teacher over all solos; the teachers take turns. Each epoch of training takes
+`LESSONS_AN_EPOCH` of them, in turn, beside the music.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +31,12 @@ from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import EncodedPiece
 from sideman_models.network.lstm import Flags, NumpyNetwork, softmax
 
-MAX_LESSONS = 3
-"""Of more teachers, only the first ones play; all of them say what they expect. A lesson takes 1.3 kB a value."""
-LESSONS_AN_EPOCH = 2
+LESSONS = 6
+"""How many lessons there are. If there are more teachers, only the first ones play; all say what they expect.
+
+A lesson takes 1.3 kB a value.
+"""
+LESSONS_AN_EPOCH = 4
 """How many lessons each epoch takes beside the music."""
 
 Perform = Callable[[Bundle, Sequence[Solo], int], Iterable[Piece]]
@@ -57,8 +61,8 @@ def play_lessons(teachers: Sequence[Bundle], pieces: Sequence[Piece], perform: P
     solos = [piece.solo for piece in pieces if piece.solo is not None and not piece.other_feel]
     if teachers and not solos:
         raise TrainingError("teachers play over the chords of the music, and this music has none")
-    first = [seed + number * len(solos) for number in range(MAX_LESSONS)]
-    return [list(perform(teacher, solos, start)) for teacher, start in zip(teachers, first, strict=False)]
+    first = [seed + number * len(solos) for number in range(LESSONS)] if teachers else []
+    return [list(perform(teacher, solos, start)) for teacher, start in zip(cycle(teachers), first, strict=False)]
 
 
 def with_expectations(teachers: Sequence[Bundle], lesson: Sequence[EncodedPiece], table: Flags) -> list[EncodedPiece]:

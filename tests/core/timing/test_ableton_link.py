@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sideman.core.actions import Start
+from sideman.core.actions import Start, Stop
 from sideman.core.engine import Engine
 from sideman.core.events import (
     ChangeSettings,
@@ -104,6 +104,20 @@ def test_a_start_of_ones_own_joins_on_the_next_bar_line(start: str) -> None:
     engine, _, _ = following(play__start=start)
     stops: Arrivals = [(4.0, state(16.8)), (5.0, state(18.8, playing=False))]
     assert max(onsets(engine, 9.0, [*arrivals, *stops])) < 5.0
+
+
+def test_ones_own_stop_and_start_keep_to_bar_lines() -> None:
+    """Guards against: a second start in the middle of a bar, and a start of the session that is missed."""
+    alone = state(9.0, playing=False)
+    arrivals: Arrivals = [(0.1, alone), (2.0, Start()), (6.0, Stop()), (8.0, Start())]
+    heard = onsets(following()[0], 12.0, arrivals)
+    assert not [second for second in heard if 6.0 < second < 9.6]
+    assert min(second for second in heard if second > 6.0) == pytest.approx(9.6)  # beat 28 of the session
+    session: Arrivals = [*arrivals[:3], (7.0, state(22.8, 100.0, playing=False)), (8.0, state(24.8))]
+    heard = onsets(following()[0], 12.0, session)
+    assert min(second for second in heard if second > 6.0) == pytest.approx(9.6)
+    early: Arrivals = [(0.05, Start()), (0.1, alone)]
+    assert min(onsets(following()[0], 4.0, early)) == pytest.approx(1.6)  # asked for before the session was found
 
 
 def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:

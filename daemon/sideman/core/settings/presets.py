@@ -15,7 +15,7 @@ from sideman.core.settings.bindings import bindings_key_of
 from sideman.core.settings.resolve import (
     EntryName,
     SettingsLayer,
-    problems_between,
+    conflicts,
     read_layer,
     resolve_settings,
     with_entries,
@@ -57,12 +57,11 @@ def with_layer(settings: Settings, layer: SettingsLayer, *, reads_chart: bool = 
     Raises one ConfigError with all problems of `layer`, or with those of its live values in these settings.
     """
     resolve_settings([layer], reads_chart=reads_chart)
-    entries, _ = read_layer(layer)
+    after = with_entries(settings, read_layer(layer)[0])
     live = {name: given for name, given in layer.items() if is_live(bindings_key_of(name) or name)}
-    now = {name: value for name, value in entries.items() if is_live(name if isinstance(name, str) else name[0])}
-    if problems := problems_between(with_entries(settings, now), live):
-        raise ConfigError("\n".join(problems))
-    return with_entries(settings, entries)
+    if found := conflicts(after, live):
+        raise ConfigError("\n".join(problem for _, problem in found))
+    return after
 
 
 def _value_at(settings: Settings, name: EntryName) -> object:

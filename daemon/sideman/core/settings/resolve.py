@@ -7,7 +7,7 @@ Nothing is read or written here: `sideman.config` reads the files.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -56,7 +56,8 @@ def resolve_settings(
         entries, layer_problems = read_layer(layer)
         found += layer_problems
         settings = with_entries(settings, entries)
-        written |= {name: given for name, given in layer.items() if name in entries or bindings_key_of(name)}
+        given = {name: value for name, value in layer.items() if name in entries or bindings_key_of(name)}
+        written = {**{name: value for name, value in written.items() if name not in given}, **given}
     if "tempo.bpm" in written and "chart.tempo" not in written:
         settings = with_values(settings, [("chart.tempo", False)])
     # The chords are read here as well, so that a wrong chord is reported together with everything else.
@@ -67,7 +68,7 @@ def resolve_settings(
             )
         except ChartError as error:
             found.append(str(error))
-    found += problems_between(settings, written)
+    found += [problem for _, problem in conflicts(settings, written)]
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = ["… and more problems"]
     if found:
@@ -139,19 +140,18 @@ _DISTINCT_CHANNELS = {
 """Channels that must differ, and why."""
 
 
-def problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
-    """Return a line for each value of `written`, which `settings` hold, that does not fit other values in them."""
-    problems = [*_port_problems(settings, written), *_second_half_problems(settings, written)]
+def conflicts(settings: Settings, written: SettingsLayer) -> list[tuple[str, str]]:
+    """Return which values of `written`, which `settings` hold, do not fit others in them: the name, and a line."""
+    found = [*_port_conflicts(settings, written), *_second_half_conflicts(settings, written)]
     if settings.model.learn and settings.model.engine != "numpy":
         name = _last_of(written, "model.learn", "model.engine")
-        if name is not None:
-            problems.append(f"{written[name].source}: {name}: learning needs model.engine: numpy")
+        found += [] if name is None else [(name, f"{name}: learning needs model.engine: numpy")]
     for row in VOICES.values():
         bank, name = value_of(settings, row.bank_key), _last_of(written, row.bank_key)
         if bank is not None and value_of(settings, row.program_key) is None and name is not None:
-            reason = f"a bank takes effect with a program; set {row.program_key}, too"
-            problems.append(f"{written[name].source}: {name}: {bank}: {reason}")
-    return problems + _channel_problems(settings, written)
+            found.append((name, f"{name}: {bank}: a bank takes effect with a program; set {row.program_key}, too"))
+    found += _channel_conflicts(settings, written)
+    return [(name, f"{written[name].source}: {problem}") for name, problem in found]
 
 
 def _last_of(written: SettingsLayer, *names: str) -> str | None:
@@ -159,41 +159,34 @@ def _last_of(written: SettingsLayer, *names: str) -> str | None:
     return next((name for name in reversed([*written]) if name in names), None)
 
 
-def _port_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    problems = []
+def _port_conflicts(settings: Settings, written: SettingsLayer) -> Iterator[tuple[str, str]]:
     # Without a MIDI input sideman would wait in silence for ever for a clock that comes in there.
     clock = settings.tempo.source
     key = "tempo.port" if settings.tempo.port else "midi.input"
     if CLOCK_SOURCES[clock].needs_midi_input and value_of(settings, key) in ("none", ("none",)) and key in written:
-        reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
-        problems.append(f"{written[key].source}: {key}: none: {reason}")
+        yield key, f"{key}: none: the clock of tempo.source: {clock} comes in there; name a port, or auto"
+    key = "midi.drums_output"
     for row in (row for voice, row in VOICES.items() if voice != "drums"):
-        shares = settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums
-        if shares and "midi.drums_output" in written:
-            where = written["midi.drums_output"].source
-            reason = f"midi.drums is the channel of {row.text}, too ({row.channel_key}); choose another"
-            problems.append(f"{where}: midi.drums_output: {reason}")
-    return problems
+        if settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums and key in written:
+            yield key, f"{key}: midi.drums is the channel of {row.text}, too ({row.channel_key}); choose another"
 
 
-def _second_half_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    problems, bound, names = [], dict(settings.midi.cc), dict[int, str]()
+def _second_half_conflicts(settings: Settings, written: SettingsLayer) -> Iterator[tuple[str, str]]:
+    bound, names = dict(settings.midi.cc), dict[int, str]()
     for name in written:
         if bindings_key_of(name) == "midi.cc":
             with contextlib.suppress(ValueError):  # which `read_layer` reports
                 names[read_binding(name, None)[0]] = name
     for first, second in second_halves(settings.midi.cc):
         if second in names:
-            place = f"{written[names[second]].source}: midi.cc.{second}: {bound[second].text}"
-            problems.append(f"{place}: it is the second half of midi.cc.{first}: {bound[first].text}; choose another")
+            reason = f"it is the second half of midi.cc.{first}: {bound[first].text}; choose another"
+            yield names[second], f"midi.cc.{second}: {bound[second].text}: {reason}"
         elif first in names:
-            place = f"{written[names[first]].source}: midi.cc.{first}: {bound[first].text}"
-            problems.append(f"{place}: its second half, midi.cc.{second}, is bound: {bound[second].text}")
-    return problems
+            reason = f"its second half, midi.cc.{second}, is bound: {bound[second].text}"
+            yield names[first], f"midi.cc.{first}: {bound[first].text}: {reason}"
 
 
-def _channel_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    problems = []
+def _channel_conflicts(settings: Settings, written: SettingsLayer) -> Iterator[tuple[str, str]]:
     for keys, reason in _DISTINCT_CHANNELS.items():
         rows = {row.channel_key: row for row in VOICES.values() if row.channel_key in keys}
         channel, other = (rows[key].channel(settings.midi) if key in rows else value_of(settings, key) for key in keys)
@@ -202,9 +195,7 @@ def _channel_problems(settings: Settings, written: SettingsLayer) -> list[str]:
             continue
         if (name := _last_of(written, *keys)) is not None:
             same = keys[1] if name == keys[0] else keys[0]
-            place = f"{written[name].source}: {name}: {channel}"
-            problems.append(f"{place}: the channel of {same}, too: {reason}; choose another")
+            yield name, f"{name}: {channel}: the channel of {same}, too: {reason}; choose another"
         elif len(rows) > 1 and (name := _last_of(written, "play.comp", "play.style")) is not None:
-            place = f"{written[name].source}: {name}: {quoted(written[name].value)}"
-            problems.append(f"{place}: {keys[0]} and {keys[1]} are both {channel}: {reason}; give them two channels")
-    return problems
+            shown = f"{name}: {quoted(written[name].value)}: {keys[0]} and {keys[1]} are both {channel}"
+            yield name, f"{shown}: {reason}; give them two channels, and start sideman again"

@@ -23,7 +23,7 @@ _PART = re.compile(
     re.DOTALL,
 )
 
-_LOOSE_PART = re.compile(r"[0-9]\s*(?:chorus|bpm)|\sin\s+[A-Ga-g]")
+_LOOSE_PART = re.compile(r"[0-9]\s*(?:chorus|bpm)|\sin\s+[A-G][#b]?m?(?=$|[\s,])")
 
 
 class SetSong(Struct, frozen=True):

@@ -109,8 +109,10 @@ class LinkFollower:
         A start begins on the next bar line, also if the session does not seem to play: it may have played before we
         joined it, which Link does not tell.
         """
-        if rolling and not self.rolling and self._state is not None:
-            self._starts_unprompted = True
+        if self._state is not None and self._state.playing:
+            return
+        self._starts_unprompted = rolling
+        if self._state is not None:
             self.receive(replace(self._state, beat=self._session_tempo.beat_at(second)), second)
 
     def set_port_period(self, period_s: float) -> None:
