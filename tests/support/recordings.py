@@ -445,8 +445,9 @@ def rendered(preset: str | None, chart: str, made: Performance | None = None) ->
     """For each seed, the name of the render of a preset over a chart, and a hash of its MIDI file."""
     given: dict[str, WrittenValue] = {"chart.file": WrittenValue(chart, "render")}
     settings = SettingsSources(preset, None, given).read()
-    if settings.play.repetition is None:
-        settings = with_values(settings, [("play.repetition", 2)])  # the default of that version
+    of_that_version = [("play.repeats", 1.0), ("play.variety", 0)]
+    of_that_version += [("play.repetition", 2)] if settings.play.repetition is None else []
+    settings = with_values(settings, of_that_version)
     made = load_performance(settings, load_chart(settings))
     for seed in RENDER_SEEDS:
         take = render_take(replace(made, seed=seed), RENDER_BARS, "sideman")

@@ -35,7 +35,13 @@ JOURNAL_FORMAT, JOURNAL_VERSION = "sideman take", 1
 MAX_JOURNAL_LINE_BYTES = JOURNAL_LINE.bytes
 """No chart fills more."""
 _TOTALS_START = b'{"total":'
-_OF_EARLIER_VERSIONS = {"play.style": "plain", "play.ending": "any", "play.response": 0.0, "play.variety": 0}
+_OF_EARLIER_VERSIONS = {
+    "play.style": "plain",
+    "play.ending": "any",
+    "play.response": 0.0,
+    "play.variety": 0,
+    "play.repeats": 1.0,
+}
 """Settings that a take has which was recorded before they existed: how sideman played at that time."""
 _MAX_BEATS_PER_S, _JUMP_BEATS = 1000 / 60, 0.1
 """Music that advances by more than this many beats a second, and some beats besides, has jumped to another place."""

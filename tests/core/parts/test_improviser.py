@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import play_through
 from sideman.core.events import Choice, NoteOn
-from sideman.core.parts.improviser import Improviser
+from sideman.core.parts.improviser import AUTO_REPEATS, Improviser
 from sideman.core.parts.masks import MASK_SETTINGS, ValueMasks, smoothing_rules
 from sideman.core.parts.random_source import RandomSource
 from sideman.core.settings.groups.play import PlaySettings
@@ -392,6 +392,24 @@ def test_an_answer_takes_up_what_the_player_played(is_theirs: bool) -> None:
     (_, base), (_, alone), (_, answer) = plain.predict(48), player.predict(48), player.predict(48, answers=True)
     assert np.abs(alone - base).max() > 1
     np.testing.assert_allclose(answer - alone, is_theirs * 0.5 * (alone - base), atol=1e-5)
+
+
+@pytest.mark.parametrize(("repeats", "rate", "times"), [
+    (2.0, "phrase", 2.0), (0.5, "eighth", 0.5), (0.0, "phrase", 0.0), (1.0, "phrase", 1.0),
+    ("auto", "phrase", AUTO_REPEATS), ("auto", "beat", 1.0),
+])  # fmt: skip
+def test_repeats_weight_the_same_pitch_alone(repeats: float | str, rate: str, times: float) -> None:
+    """Guards against: a setting without effect, or one that moves other notes too."""
+    player, same = improviser(modern_bundle(), play__repeats=repeats, play__rate=rate), []
+    _, before = player.predict(0)
+    after = player._adjust_logits(before, 0.0)
+    for value, change in zip(player.bundle.vocabulary.values, np.exp(after - before), strict=True):
+        same.append(value.interval == 0)
+        assert change == pytest.approx(times if value.interval == 0 else 1.0, abs=1e-5)
+    assert any(same)
+    classic = improviser(classic_bundle(), play__rate="phrase")
+    _, before = classic.predict(0)
+    assert classic._adjust_logits(before, 0.0) is before
 
 
 @pytest.mark.parametrize(("variety", "full"), [(0, 1.0), (2, 1.0), (3, 1 / 3), (4, 0.0), (12, 0.0)])

@@ -50,6 +50,9 @@ DUET_REST_BIAS = 1.5
 
 _MIN_TEMPERATURE = 1e-6  # below it the likeliest value is chosen
 _MIN_DENSITY = 1e-9  # in place of 0, for its logarithm: only rests are left
+_MIN_REPEATS = 1e-6
+AUTO_REPEATS = 1.4
+"""`play.repeats` at rate phrase: with it `default` repeats about as many notes as the soloists that it learned from."""
 _VALUE_DRAW, _PITCH_DRAW, _VELOCITY_DRAW = range(3)
 
 
@@ -114,6 +117,8 @@ class Improviser:
         self._value_masks = self._make_masks()
         self._steps: Steps | None = None
         self._reweighter = Reweighter(bundle.vocabulary)
+        values = bundle.vocabulary
+        self._same_pitch = (values.has_interval & (values.low == 0) & (values.high == 0)).astype(np.float64)
         self.touch = Touch(bundle)
         self._line = MelodicLine(changes, bars)
         self._last_value: int | None = None
@@ -358,9 +363,18 @@ class Improviser:
         if settings.density != 1.0:
             rest_bias = -math.log(max(settings.density, _MIN_DENSITY))
             logits = logits + np.where(self._vocabulary.is_rest, rest_bias, 0.0)
+        if (repeats := self._repeats) != 1.0:
+            logits = logits + math.log(max(repeats, _MIN_REPEATS)) * self._same_pitch
         if player_onsets_per_beat:
             logits = logits + np.where(self._vocabulary.is_rest, DUET_REST_BIAS * player_onsets_per_beat, 0.0)
         return logits
+
+    @property
+    def _repeats(self) -> float:
+        """How much likelier the same pitch comes again than the network expects: see `play.repeats`."""
+        if self.settings.repeats is not None:
+            return self.settings.repeats
+        return AUTO_REPEATS if self.settings.rate == "phrase" and not self.bundle.classic else 1.0
 
     def _masks_for(self, place: Place, constraints: ChoiceConstraints) -> tuple[Mask, ...]:
         """Return the masks to try one after the other, the strictest first."""

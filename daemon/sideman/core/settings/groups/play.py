@@ -146,6 +146,13 @@ class PlaySettings(Struct, frozen=True):
         "How many times in a row the same pitch may come; 0 means no limit. auto: 8 at rate phrase, where the "
         "network has learned how often a pitch comes again, 2 at the other rates and for a classic bundle.",
     )
+    repeats: float | None = setting(
+        None,
+        optional_type("auto", number_type(0, 4)),
+        "How much likelier the same pitch comes again than the network expects: 1 as it learned, 2 about twice as "
+        "often, 0 never. auto: 1.4 at rate phrase, because on its own it repeats fewer notes than soloists do; 1 at "
+        "the other rates and for a classic bundle.",
+    )
     leap: int | None = setting(
         None,
         optional_type("auto", integer_type(0, 36)),
