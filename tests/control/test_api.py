@@ -408,6 +408,22 @@ def test_what_was_written_or_read_again_is_the_configuration(configured: Control
     assert dict(after.midi.cc) == {31: ActionTarget("mode", "trade"), 74: SettingTarget("play.motif")}
 
 
+def test_what_fits_only_after_a_restart_waits_for_it(configured: ControlScene, home: Path) -> None:
+    """Guards against: two parts on one channel after a reload or a preset that gives them two."""
+    folder = home / ".config" / "sideman"
+    (folder / "config.yaml").write_text("midi: {channel: 3}\n")
+    configured.api.settings_api.settings = configured.engine.live.settings = configured.api.settings_api.sources.read()
+    (folder / "config.yaml").write_text("midi: {channel: 5}\nplay: {comp: [shells, bass], gate: 0.3}\n")
+    applied = configured.ask("reload")
+    assert applied == {"changed": {"play.gate": 0.3}, "restart": ["midi.channel", "play.comp"]}
+    (folder / "presets" / "band.yaml").write_text("midi: {bass: 4}\nplay: {comp: [shells, bass], gate: 0.7}\n")
+    applied = configured.ask("preset", name="band")
+    assert (applied["changed"]["play.gate"], applied["restart"]) == (0.7, ["midi.bass", "play.comp"])
+    (folder / "presets" / "wrong.yaml").write_text("play: {comp: [shells, bass]}\n")
+    with pytest.raises(ConfigError, match=r"wrong.yaml:1: play.comp: .* are both 3: .*; give them two channels"):
+        configured.ask("preset", name="wrong")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [

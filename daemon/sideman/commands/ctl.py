@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -262,12 +262,14 @@ def _tapped(moment: _Moment) -> str:
     return f"the tempo is {moment.after['bpm']:g} bpm; tap again on the next beat"
 
 
-def _changed_tempo(word: str, limit: float) -> Callable[[_Moment], str]:
+def _changed_tempo(word: Literal["slower", "faster"]) -> Callable[[_Moment], str]:
     def words(moment: _Moment) -> str:
+        from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
+
         bpm = moment.before["bpm"]
         if not moment.has_own_tempo:
             return _tempo_of_clock(moment)
-        if bpm == limit:
+        if bpm == (SLOWEST_BPM if word == "slower" else FASTEST_BPM):
             return f"no {word} than {bpm:g} bpm"
         when = "from the next bar line on" if moment.before["rolling"] else "from the next start on"
         return f"{word} than {bpm:g} bpm {when}"
@@ -298,8 +300,8 @@ _DONE: dict[str, Callable[[_Moment], str]] = {
         f"every note is silenced; the music {'goes on' if moment.after['rolling'] else 'stands still'}"
     ),
     "tap": _tapped,
-    "slower": _changed_tempo("slower", 20.0),
-    "faster": _changed_tempo("faster", 400.0),
+    "slower": _changed_tempo("slower"),
+    "faster": _changed_tempo("faster"),
     "next": _next_follows,
     "again": lambda moment: (
         "plays the last phrase again, varied" if moment.after["played"] else "there is no phrase yet"
