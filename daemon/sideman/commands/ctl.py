@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
             print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
             return 0
-        before = client.request("status") if args.verb in _TOLD_FROM_BEFORE and not args.json else {}
+        before = client.request("status") if args.verb in _NEEDS_BEFORE and not args.json else {}
         result = client.request(args.verb, **arguments)
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
@@ -308,7 +308,7 @@ _DONE: dict[str, Callable[[_Moment], str]] = {
     ),
 }
 """What to say about a request that has no result of its own."""
-_TOLD_FROM_BEFORE = ("start", "stop", "slower", "faster", "next")
+_NEEDS_BEFORE = ("start", "stop", "slower", "faster", "next")
 """Requests about which something is said that only the status before them knows."""
 
 

@@ -444,7 +444,7 @@ def test_it_does_not_go_round_on_a_few_notes(motif: float) -> None:
 
 
 def longest_stretch(pitches: Sequence[int], different: int) -> int:
-    """The number of notes of the longest stretch with at most so many different pitches."""
+    """The number of notes of the longest stretch with at most `different` pitches."""
     longest = first = 0
     for last in range(len(pitches)):
         while len({*pitches[first : last + 1]}) > different:
