@@ -192,7 +192,9 @@ def _without_entry(text: str, place: Place, *, in_braces: bool) -> str:
     before, after = text[: place.key], text[place.end :].lstrip()
     if after.startswith(","):
         return before + after[1:].lstrip()
-    return before.rstrip().removesuffix(",") + after if before.rstrip().endswith(",") else before + after
+    if before.rstrip().endswith(","):  # it is the last entry
+        before = before.rstrip().removesuffix(",")
+    return before + after
 
 
 def _groups_of(key: str) -> Iterator[str]:

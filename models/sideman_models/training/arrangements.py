@@ -19,6 +19,7 @@ An arrangement is marked as music of another feel (see `solos.Solo`): it adds no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby, pairwise
 from statistics import median
 
@@ -135,10 +136,7 @@ def _prepare_the_same(chord: Chord, after: Chord) -> bool:
     return families and (after.root - chord.root) % 12 == _FOURTH
 
 
-def _with_first_chords(solo: Solo) -> Solo | None:
-    return with_fewer_chords(solo, 0)
-
-
+_with_first_chords = partial(with_fewer_chords, kept=0)
 _KINDS: tuple[tuple[Arrange, ...], ...] = (
     (in_other_time,), (half_a_bar_later,), (with_fewer_chords,),
     (in_other_time, half_a_bar_later), (with_more_chords,), (_with_first_chords,),
